@@ -1,0 +1,98 @@
+"""Does a vision model rely on a shortcut, does a training recipe make it better, and how sure are we?
+
+>>> import biaskit as bk
+>>> data = bk.build("colordigits")
+>>> data.name
+'colordigits'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from biaskit._audit import Audit, audit
+    from biaskit._build import build, load
+    from biaskit._compare import Comparison, compare
+    from biaskit._report import report
+    from biaskit.data import Batch, Dataset, Source
+    from biaskit.disk import verify
+    from biaskit.errors import (
+        BiaskitError,
+        DataError,
+        MissingExtra,
+        SpecError,
+        StoreError,
+        UnknownName,
+        UnsupportedModel,
+    )
+    from biaskit.images import ArrayImages, Images
+    from biaskit.runs import Run, train
+    from biaskit.subject import Column, Result, Subject
+    from biaskit.vision import VisionView
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "biaskit._audit": ("Audit", "audit"),
+    "biaskit._build": ("build", "load"),
+    "biaskit._compare": ("Comparison", "compare"),
+    "biaskit._report": ("report",),
+    "biaskit.data": ("Batch", "Dataset", "Source"),
+    "biaskit.disk": ("verify",),
+    "biaskit.errors": (
+        "BiaskitError",
+        "DataError",
+        "MissingExtra",
+        "SpecError",
+        "StoreError",
+        "UnknownName",
+        "UnsupportedModel",
+    ),
+    "biaskit.images": ("ArrayImages", "Images"),
+    "biaskit.runs": ("Run", "train"),
+    "biaskit.subject": ("Column", "Result", "Subject"),
+    "biaskit.vision": ("VisionView",),
+}
+_HOME = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "ArrayImages",
+    "Audit",
+    "Batch",
+    "BiaskitError",
+    "Column",
+    "Comparison",
+    "DataError",
+    "Dataset",
+    "Images",
+    "MissingExtra",
+    "Result",
+    "Run",
+    "Source",
+    "SpecError",
+    "StoreError",
+    "Subject",
+    "UnknownName",
+    "UnsupportedModel",
+    "VisionView",
+    "__version__",
+    "audit",
+    "build",
+    "compare",
+    "load",
+    "report",
+    "train",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'biaskit' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,218 @@
+"""``bk.audit``: every analyzer over one subject; one that fails is an entry with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from biaskit._train import machine
+from biaskit.data import Dataset
+from biaskit.disk import disk_errors, plain
+from biaskit.errors import BiaskitError, DataError, UnsupportedModel
+from biaskit.registry import bind, find
+from biaskit.runs import Run, prediction_table
+from biaskit.subject import Column, Result, Subject
+
+__all__ = ["DEFAULT_ANALYZERS", "Audit", "analyze_run", "audit", "resolve_analyzers"]
+
+DEFAULT_ANALYZERS = ("group_accuracy", "parity", "counterfactual_flips", "continuity")
+
+
+@dataclass(frozen=True, eq=False)
+class Audit(Mapping[str, Result]):
+    """The results of one subject, by analyzer.
+
+    Attributes
+    ----------
+    results : mapping of name to Result
+    failed : mapping of name to str
+        Analyzers that could not run, with the reason.
+    subject : Subject
+    name : str
+    """
+
+    results: Mapping[str, Result]
+    failed: Mapping[str, str]
+    subject: Subject
+    name: str = "model"
+    arm_card: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Result:
+        name = key.replace("-", "_")
+        if name in self.failed:
+            raise DataError(f"{name} could not run: {self.failed[name]}")
+        if name not in self.results:
+            raise KeyError(f"{key}: this audit ran {', '.join(self.results)}")
+        return self.results[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """One row per image outside train: row, split, label, attributes, prediction, confidence, logits."""
+        return prediction_table(self.subject.dataset, self.subject.rows, self.subject.logits)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write result.json, predictions.parquet, tables/*.csv and figures/*.svg; then ``bk.report(folder)``."""
+        from biaskit._compare import audit_result
+        from biaskit.output import write_result
+
+        return write_result(Path(folder), audit_result(self), self.predictions, self.tables())
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Analyzer -> its table."""
+        return {name: result.table for name, result in self.results.items()}
+
+
+def audit(
+    model: nn.Module | Run,
+    data: Dataset,
+    *,
+    analyzers: Sequence[str] | Mapping[str, Mapping[str, Any]] | None = None,
+    device: str | None = None,
+    name: str | None = None,
+) -> Audit:
+    """Measure one model on one data set.
+
+    Parameters
+    ----------
+    model : nn.Module or Run
+        A module takes float images (B, 3, H, W) in [0, 1] and gives logits (B, K) in the order of ``data.classes``;
+        normalization is its own business.
+    data : Dataset
+    analyzers : sequence of str, or mapping of name to options
+        Default: group_accuracy, parity, counterfactual_flips, continuity.
+    device : str, optional
+    name : str, optional
+        What the model is called in the report.
+
+    Returns
+    -------
+    Audit
+
+    Raises
+    ------
+    UnknownName, SpecError
+        An analyzer or an option that does not exist; checked before anything runs.
+
+    Examples
+    --------
+    >>> from biaskit import testing
+    >>> data = testing.tiny()
+    >>> audit(testing.reads("label"), data, analyzers=["group_accuracy"])["group_accuracy"].table["accuracy"].min()
+    1.0
+    """
+    wanted = resolve_analyzers(analyzers)
+    where = machine(device).device
+    if isinstance(model, Run):
+        logits = torch.from_numpy(np.stack(model.predictions["logits"].to_list()))
+        subject = Subject(model.model, data, logits=logits, device=where)
+    elif isinstance(model, nn.Module):
+        subject = Subject(model, data, device=where)
+    else:
+        raise UnsupportedModel(f"audit needs a torch module or a Run; got {type(model).__name__}")
+    card = model.card if isinstance(model, Run) else {}
+    label = name or (model.arm if isinstance(model, Run) else type(model).__name__)
+    results, failed = {}, {}
+    for one, options in wanted.items():
+        try:
+            results[one] = find("analyzer", one)(subject, **options)
+        except BiaskitError as error:
+            failed[one] = str(error)
+    return Audit(results, failed, subject, label, card)
+
+
+def resolve_analyzers(
+    analyzers: Sequence[str] | Mapping[str, Mapping[str, Any]] | None,
+) -> dict[str, dict[str, Any]]:
+    """Analyzer -> bound options; unknown names and options are errors before anything runs."""
+    if analyzers is None:
+        analyzers = DEFAULT_ANALYZERS
+    given = analyzers if isinstance(analyzers, Mapping) else dict.fromkeys(analyzers, {})
+    return {
+        name.replace("-", "_"): bind(find("analyzer", name), options, f"analyzer {name}")
+        for name, options in given.items()
+    }
+
+
+def analyze_run(run: Run, data: Dataset, wanted: Mapping[str, Mapping[str, Any]], device: str) -> Audit:
+    """An audit of a stored run; each result is kept beside the run and never computed twice."""
+    logits = torch.from_numpy(np.stack(run.predictions["logits"].to_list()))
+    subject = _LazySubject(run, data, logits, device)
+    results, failed = {}, {}
+    for name, options in wanted.items():
+        function = find("analyzer", name)
+        key = hashlib.sha256(
+            (inspect.getsource(inspect.getmodule(function) or function) + json.dumps(plain(options), sort_keys=True)).encode()
+        ).hexdigest()[:12]
+        stem = run.folder / "analyses" / f"{name}-{key}"
+        stored = _read(stem, name)
+        if stored is not None:
+            results[name] = stored
+            continue
+        try:
+            results[name] = function(subject, **options)
+        except BiaskitError as error:
+            failed[name] = str(error)
+            continue
+        _write(stem, results[name])
+    return Audit(results, failed, subject, run.arm, run.card)
+
+
+class _LazySubject(Subject):
+    """A Subject whose network is read from the run only if an analyzer asks for it."""
+
+    def __init__(self, run: Run, data: Dataset, logits: torch.Tensor, device: str) -> None:
+        super().__init__(None, data, logits=logits, device=device)
+        self._run = run
+
+    @property
+    def model(self) -> nn.Module:
+        if self._model is None:
+            self._model = self._run.model.to(self.device).eval()
+        return self._model
+
+
+def _write(stem: Path, result: Result) -> None:
+    """The table last: a result counts as stored once it is there."""
+    with disk_errors(stem):
+        stem.parent.mkdir(exist_ok=True)
+        if result.samples is not None:
+            result.samples.to_parquet(stem.with_suffix(".samples"), index=False)
+        about = {"columns": [vars(column) for column in result.columns], "options": plain(result.options)}
+        stem.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
+        part = stem.with_suffix(".part")
+        result.table.to_parquet(part, index=False)
+        part.replace(stem.with_suffix(".parquet"))
+
+
+def _read(stem: Path, name: str) -> Result | None:
+    if not stem.with_suffix(".parquet").is_file():
+        return None
+    try:
+        about = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
+        samples = stem.with_suffix(".samples")
+        return Result(
+            name,
+            pd.read_parquet(stem.with_suffix(".parquet")),
+            tuple(Column(**column) for column in about["columns"]),
+            about["options"],
+            pd.read_parquet(samples) if samples.is_file() else None,
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+

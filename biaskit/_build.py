@@ -1,0 +1,195 @@
+"""``bk.build`` and ``bk.load``: from a card to a Dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import biaskit
+from biaskit.builders._planting import settle, with_labels
+from biaskit.data import TWIN, Dataset, Source
+from biaskit.disk import open_dataset, plain
+from biaskit.errors import DataError, SpecError, UnknownName, nearest
+from biaskit.home import home
+from biaskit.registry import bind, find
+from biaskit.rng import numpy_generator
+from biaskit.specs import Component, DatasetCard, apply_override, card_names, card_path, has_key, load_card, parse_override, read_toml
+
+__all__ = ["bind_component", "build", "default_folder", "load"]
+
+DEFAULT = "colordigits"
+
+
+def build(
+    card: str,
+    *,
+    source: str | None = None,
+    root: str | Path | None = None,
+    set: Sequence[str] = (),
+    seed: int = 0,
+) -> Dataset:
+    """Build a data set from a card: read the source, plant the shortcuts, add twins and masks.
+
+    Parameters
+    ----------
+    card : str
+        The name of a shipped card, or the path of a TOML file.
+    source : str, optional
+        Another source for the same card; its exact counts are computed anew.
+    root : path, optional
+        Where the source's files are, before ``BIASKIT_DATA`` and ``BIASKIT_HOME``.
+    set : sequence of str
+        Changes to the card: ``"builder.0.train=[0.9, 0.1]"``.
+    seed : int
+        Draws the attributes, twins and label noise. The same card and seed give the same bytes.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    UnknownName, SpecError, DataError
+
+    Examples
+    --------
+    >>> data = build("colordigits")
+    >>> data.splits, data.images.shape
+    (('train', 'test', 'twin'), (3, 16, 16))
+    """
+    path = card_path("dataset", card)
+    where = path.name
+    content = read_toml(path)
+    given = {**content, "source": {"name": source}} if source else content
+    spec: DatasetCard = load_card("dataset", given, where)
+    bound = _bound(spec, where)
+    for text in set:
+        arm, key, value = parse_override(text)
+        if arm not in ("", "data"):
+            raise SpecError(f"--set {text!r}: a build has no arm {arm!r}; write {key}=...")
+        if not has_key(bound, key):
+            close = nearest(key, _keys(bound))
+            raise SpecError(f"--set {key}: {where} has no such key; {f'did you mean {close[0]}?' if close else 'see: biaskit show ' + spec.name}")
+        given = apply_override(given, key, value)
+        spec = load_card("dataset", given, where)
+        bound = _bound(spec, where)
+    changed = bool(set) or source is not None
+
+    function = find("source", spec.source.name)
+    started: Source = function(Path(root) if root else None, **bind(function, spec.source.options, f"{where}: source"))
+    labels = spec.labels
+    started = with_labels(
+        started,
+        numpy_generator(seed, "labels"),
+        merge=labels.merge,
+        noise=labels.noise,
+        noise_splits=labels.noise_splits,
+    )
+    current: Source | Dataset = started
+    for number, component in enumerate(spec.builder):
+        builder = find("builder", component.name)
+        options = bind(builder, component.options, f"{where}: builder.{number}")
+        try:
+            current = builder(current, numpy_generator(seed, "builder", number), **options)
+        except SpecError as error:
+            raise SpecError(f"{where}: builder.{number}: {error}") from None
+    if isinstance(current, Source):
+        raise SpecError(f"{where}: a data set card needs at least one [[builder]]")
+    counts = realized_counts(current)
+    if spec.counts and not changed:
+        _assert_counts(spec.counts, counts, where)
+    card_out = {
+        **bound,
+        "biaskit": biaskit.__version__,
+        "seed": seed,
+        "set": list(set),
+        "counts": counts,
+    }
+    return settle(current.replace(card=card_out))
+
+
+def load(data: str | Path) -> Dataset:
+    """A data set by folder or by name.
+
+    A name is looked up among the sets built into ``BIASKIT_HOME``, then among the shipped cards, which are built in
+    memory: the same card and seed give the same bytes.
+
+    Raises
+    ------
+    DataError, UnknownName
+    """
+    path = Path(data)
+    if path.is_dir():
+        return open_dataset(path)
+    name = str(data)
+    if name.endswith(".toml"):
+        return build(name)
+    if "/" in name or "\\" in name:
+        raise DataError(f"no folder {name}; build a set with: biaskit build NAME --out {name}")
+    known = card_names("dataset")
+    wanted = next((one for one in known if one.replace("-", "_") == name.replace("-", "_")), None)
+    folder = home() / "data" / (wanted or name)
+    if (folder / "card.toml").is_file():
+        return open_dataset(folder)
+    if wanted is None:
+        raise UnknownName("dataset", name, known)
+    return build(wanted)
+
+
+def default_folder(dataset: Dataset) -> Path:
+    """Where ``biaskit build`` writes without ``--out``: changed cards get a name of their own."""
+    card = dataset.card
+    usual = not card.get("set") and card.get("seed") == 0 and card.get("name") in card_names("dataset")
+    usual = usual and card["source"]["name"] == read_toml(card_path("dataset", str(card["name"])))["source"]["name"]
+    return home() / "data" / (dataset.name if usual else f"{dataset.name}-{dataset.fingerprint[:8]}")
+
+
+def bind_component(kind: str, component: Component, where: str) -> dict[str, Any]:
+    """A component with its options checked and the defaults filled in: ``{"name": ..., option: value}``."""
+    return {"name": component.name.replace("-", "_"), **bind(find(kind, component.name), component.options, where)}
+
+
+def realized_counts(dataset: Dataset) -> dict[str, dict[str, dict[str, int]]]:
+    """Rows per split and attribute value, twins left out."""
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for split in (split for split in dataset.splits if split != TWIN):
+        part = dataset.table.iloc[dataset.rows(split)]
+        counts[split] = {
+            name: {str(value): int(n) for value, n in part[name].value_counts(sort=False).items()}
+            for name in dataset.attributes
+        }
+    return counts
+
+
+def _bound(spec: DatasetCard, where: str) -> dict[str, Any]:
+    content = plain(spec.model_dump(mode="json"))
+    content["source"] = plain(bind_component("source", spec.source, f"{where}: source"))
+    content["builder"] = [
+        plain(bind_component("builder", one, f"{where}: builder.{number}")) for number, one in enumerate(spec.builder)
+    ]
+    content["training"]["model"] = plain(bind_component("model", spec.training.model, f"{where}: training.model"))
+    bound: dict[str, Any] = content
+    return bound
+
+
+def _assert_counts(stated: Mapping[str, Any], counts: Mapping[str, Any], where: str) -> None:
+    for split, attributes in stated.items():
+        for attribute, values in attributes.items():
+            built = counts.get(split, {}).get(attribute, {})
+            for value, n in values.items():
+                if built.get(value) != n:
+                    raise SpecError(
+                        f"{where}: counts.{split}.{attribute}.{value} states {n:,} images, "
+                        f"the build has {built.get(value, 0):,}"
+                    )
+
+
+def _keys(card: Any, prefix: str = "") -> list[str]:
+    """Every dotted key of a card."""
+    items = card.items() if isinstance(card, Mapping) else enumerate(card) if isinstance(card, list) else ()
+    found = []
+    for key, value in items:
+        found.append(f"{prefix}{key}")
+        found.extend(_keys(value, f"{prefix}{key}."))
+    return found

@@ -1,0 +1,162 @@
+"""How a number looks: one place for percent, points, p and intervals, in two alphabets (terminal and HTML)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["ASCII", "TYPOGRAPHIC", "Numbers", "shown"]
+
+NARROW = 0.002
+"""An interval of a rate narrower than 0.2 points gets one decimal more, value and interval alike."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Formats numbers; `minus` is the one character in which terminal and page differ.
+
+    Parameters
+    ----------
+    minus : str
+        The minus sign: ``"-"`` for terminal and files, U+2212 for pages.
+
+    Examples
+    --------
+    >>> ASCII.of(-0.0236, "points", low=-0.0298, high=-0.0173, signed=True)
+    ('-2.4', '-3.0', '-1.7')
+    >>> ASCII.of(0.0371, "", low=0.033, high=0.041)
+    ('0.037', '0.033', '0.041')
+    >>> ASCII.p(0.0004), ASCII.p(0.0021), ASCII.p(0.2389)
+    ('p < 0.001', 'p 0.002', 'p 0.24')
+    """
+
+    minus: str
+
+    def fixed(self, value: float, digits: int, *, signed: bool = False) -> str:
+        """Write `value` with `digits` decimals, a thousands comma, and never a signed zero."""
+        text = f"{abs(value):,.{digits}f}"
+        if not any(c in "123456789" for c in text):
+            return text
+        return (self.minus if value < 0 else "+" if signed else "") + text
+
+    def significant(self, value: float, *, signed: bool = False) -> str:
+        """Write `value` with two significant digits, for quantities without a natural scale such as DS."""
+        if value == 0:
+            return "0"
+        power = math.floor(math.log10(abs(value)))
+        if -4 <= power < 5:
+            return self.fixed(round(value, 1 - power), max(0, 1 - power), signed=signed)
+        sign = self.minus if value < 0 else "+" if signed else ""
+        return f"{sign}{abs(value):.1e}"
+
+    def of(
+        self,
+        value: float,
+        unit: str,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        signed: bool = False,
+        significant: bool = False,
+    ) -> tuple[str, str, str]:
+        """Write a value and the ends of its interval with the same decimals; a missing end is ``""``.
+
+        Parameters
+        ----------
+        value : float
+            The number itself, a rate in [0, 1] where `unit` is ``"%"`` or ``"points"``.
+        unit : str
+            ``"%"``, ``"points"`` or ``""``; the first two are multiplied by 100.
+        low, high : float, optional
+            Ends of the interval.
+        signed : bool
+            Write the plus sign too, as differences do.
+        significant : bool
+            Two significant digits in place of fixed decimals.
+
+        Returns
+        -------
+        tuple of str
+            Value, low end, high end.
+        """
+        rate = unit in ("%", "points")
+        scale = 100.0 if rate else 1.0
+        narrow = rate and low is not None and high is not None and high - low < NARROW
+        digits = (2 if narrow else 1) if rate else 3
+
+        def one(x: float | None) -> str:
+            if x is None:
+                return ""
+            if significant:
+                return self.significant(x * scale, signed=signed)
+            return self.fixed(x * scale, digits, signed=signed)
+
+        return one(value), one(low), one(high)
+
+    def percent(self, value: float) -> str:
+        """Write a rate: ``95.4 %``."""
+        return self.of(value, "%")[0] + " %"
+
+    def about(self, value: float, unit: str) -> str:
+        """Write an uncertain size with two significant digits and its unit: ``0.52 points``."""
+        return f"{self.significant(abs(value) * 100)} points" if unit else self.significant(abs(value))
+
+    def p(self, value: float) -> str:
+        """Write a p-value: two decimals, three below 0.01, and ``p < 0.001`` below that."""
+        if value < 0.001:
+            return "p < 0.001"
+        return f"p {value:.3f}" if value < 0.01 else f"p {value:.2f}"
+
+    def count(self, value: float) -> str:
+        """Write a count with a thousands comma: ``10,000``."""
+        return self.fixed(value, 0)
+
+    def seconds(self, value: float) -> str:
+        """Write a duration: ``40 s``, ``1 min 12 s``, ``2 h 5 min``."""
+        if value < 10:
+            return f"{value:.1f} s"
+        whole = round(value)
+        if whole < 60:
+            return f"{whole} s"
+        if whole < 3600:
+            return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+        return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 // 60 else "")
+
+
+ASCII = Numbers("-")
+TYPOGRAPHIC = Numbers("\N{MINUS SIGN}")
+
+
+def shown(
+    numbers: Numbers, metric: Mapping[str, Any], row: Mapping[str, Any], *, key: str = "value"
+) -> tuple[str, str, str]:
+    """Write one row of a result: value, low end, high end; all empty where the value is null.
+
+    Parameters
+    ----------
+    numbers : Numbers
+        The alphabet.
+    metric : mapping
+        The metric's entry of ``result["metrics"]``.
+    row : mapping
+        A row with `key`, ``low`` and ``high``.
+    key : str
+        ``"value"`` of an arm, or ``"estimate"`` of a difference, which is written with its sign.
+
+    Returns
+    -------
+    tuple of str
+        Value, low end, high end.
+    """
+    if row.get(key) is None:
+        return "", "", ""
+    return numbers.of(
+        row[key],
+        metric["unit"],
+        low=row.get("low"),
+        high=row.get("high"),
+        signed=key == "estimate",
+        significant=metric["name"] == "ds",
+    )

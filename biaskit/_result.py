@@ -1,0 +1,309 @@
+"""The dict behind result.json: everything a comparison or an audit says, and what it rests on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import os
+import platform
+import time
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+import biaskit
+from biaskit._train import Machine
+from biaskit.data import TWIN
+from biaskit.describe import association, contingency, png, sprite
+from biaskit.disk import plain
+from biaskit.measures import ArmEvidence, Ground, attribute_values, group_rows, headline, metrics_of, seed_interval
+from biaskit.recipes import Arm, fingerprint
+from biaskit.rng import numpy_generator
+from biaskit.runs import Run
+from biaskit.specs import card_names
+
+__all__ = ["SCHEMA", "assemble", "clean_json"]
+
+#: The newest layout of result.json.
+SCHEMA = 1
+_VERSIONS = ("torch", "torchvision", "fairlearn", "numpy", "scipy", "pandas")
+
+
+def assemble(
+    *,
+    kind: str,
+    arms: Sequence[Arm],
+    evidence: Sequence[ArmEvidence],
+    ground: Ground,
+    differences: list[dict[str, Any]],
+    runs: Sequence[Run],
+    failed: list[dict[str, Any]],
+    looks: list[int],
+    margin: float | None,
+    reference: str | None,
+    where: Machine,
+    command: str,
+    seconds: float,
+) -> dict[str, Any]:
+    """Put everything together; undefined numbers become None."""
+    dataset = ground.dataset
+    seeds = list(evidence[0].seeds)
+    heads = [row for one in evidence for row in headline(one, ground)]
+    present = {row["metric"] for row in heads}
+    metrics = [vars(metric) for metric in metrics_of(ground) if metric.name in present]
+    words = dataset.card.get("words", {})
+    attribute = ground.attribute or ""
+    result = {
+        "schema_version": SCHEMA,
+        "kind": kind,
+        "command": command,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(seconds, 1),
+        "arms": [_arm(arm, arms, runs) for arm in arms],
+        "data": _data(ground),
+        "reliance": {
+            "metric": ground.reliance,
+            "attribute": attribute,
+            "attribute_words": words.get(attribute, attribute),
+            "label_words": words.get("label", "label"),
+        },
+        "metrics": metrics,
+        "seeds": seeds,
+        "checkpoint": "last epoch",
+        "margin": margin,
+        "reference": reference,
+        "alpha": 0.05,
+        "looks": looks,
+        "headline": heads,
+        "groups": [row for one in evidence for row in group_rows(one, ground)],
+        "attribute_values": [row for one in evidence for row in attribute_values(one, ground)],
+        "differences": differences,
+        "verdicts": [
+            {
+                "contrast": f"{row['arm']} - {row['against']}",
+                "metric": row["metric"],
+                "estimate": row["estimate"],
+                "low": row["low"],
+                "high": row["high"],
+                "n_seeds": row["seeds"],
+                "verdict": row["verdict"],
+            }
+            for row in differences
+            if row["verdict"] is not None
+        ],
+        "continuity": [row for one in evidence for row in _continuity(one)],
+        "runs": [_run(run, evidence, ground) for run in runs],
+        "failed": failed,
+        "examples": _examples(evidence, ground),
+        "sprite": _sprite(ground),
+        "hue": _uses_hue(arms),
+        "versions": _versions(),
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "cores": os.cpu_count(),
+            "device": _device_name(where.device),
+            "precision": where.precision,
+            "threads": where.threads,
+            "deterministic": where.deterministic,
+        },
+    }
+    cleaned: dict[str, Any] = clean_json(result)
+    return cleaned
+
+
+def clean_json(value: Any) -> Any:
+    """Plain JSON values: NaN and infinities become None, numpy scalars Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): clean_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_json(one) for one in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _arm(arm: Arm, arms: Sequence[Arm], runs: Sequence[Run]) -> dict[str, Any]:
+    mine = [run for run in runs if run.arm == arm.name]
+    stages = arm.card.get("stage", [])
+    return {
+        "name": arm.name,
+        "summary": arm.card.get("summary", ""),
+        "paper": arm.card.get("paper", ""),
+        "control": arm.control or None,
+        "control_present": arm.control in {one.name for one in arms} if arm.control else None,
+        "is_control_of": [one.name for one in arms if one.control == arm.name],
+        "changes": list(arm.changes),
+        "fingerprint": fingerprint([arm.card.get("model"), stages]),
+        "card": plain(arm.card),
+        "model": arm.card.get("model", {}).get("name", arm.name),
+        "parameters": mine[0].parameters if mine else None,
+        "epochs": sum(stage["epochs"] for stage in stages) or None,
+        "perturbations": sorted({stage["perturbation"]["name"] for stage in stages if "perturbation" in stage}),
+    }
+
+
+def _data(ground: Ground) -> dict[str, Any]:
+    dataset, card = ground.dataset, ground.dataset.card
+    planted = card.get("builder", [])
+    return {
+        "name": dataset.name,
+        "summary": card.get("summary", ""),
+        "paper": card.get("paper", ""),
+        "source": card.get("source", {}).get("name", ""),
+        "seed": card.get("seed"),
+        "changes": list(card.get("set", [])),
+        "built_in": dataset.name in card_names("dataset") and card.get("source", {}).get("name") == "digits",
+        "regime": planted[0]["regime"] if planted else "",
+        "planted": plain(planted),
+        "words": dict(card.get("words", {})),
+        "fingerprint": dataset.fingerprint,
+        "shape": list(dataset.images.shape),
+        "splits": {split: len(dataset.rows(split)) for split in dataset.splits},
+        "label": list(dataset.classes),
+        "attributes": {name: list(dataset.table[name].cat.categories) for name in dataset.attributes},
+        "group_by": list(dataset.group_by),
+        "masks": dataset.masks is not None,
+        "twins": TWIN in dataset.splits,
+        "contingency": contingency(dataset).to_dict("records"),
+        "association": association(dataset).to_dict("records"),
+    }
+
+
+def _continuity(arm: ArmEvidence) -> list[dict[str, Any]]:
+    """Means over seeds with t intervals over seeds, per perturbation and level."""
+    table = arm.tables.get("continuity")
+    if table is None:
+        return []
+    found = []
+    for (perturbation, level), part in table.groupby(["perturbation", "level"], sort=False):
+        row: dict[str, Any] = {
+            "arm": arm.name,
+            "perturbation": perturbation,
+            "level": level,
+            "amount": part["amount"].iloc[0],
+            "n": part["n"].iloc[0],
+        }
+        for name in ("nds", "ds", "discontinuity_rate"):
+            row[name], row[f"{name}_low"], row[f"{name}_high"] = seed_interval(part[name].to_numpy(float))
+        found.append(row)
+    return found
+
+
+def _run(run: Run, evidence: Sequence[ArmEvidence], ground: Ground) -> dict[str, Any]:
+    """One run's metrics: the same functions, over one seed."""
+    arm = next(one for one in evidence if one.name == run.arm)
+    place = arm.seeds.index(run.seed)
+    correct = arm.correct(ground)[place]
+    flips = arm.flips()
+    size = np.bincount(ground.groups)
+    rates = np.bincount(ground.groups, weights=correct) / np.maximum(size, 1)
+    enough = size >= 10
+    nds = arm.per_image("nds", 1)
+    gap = ground.gap
+    return {
+        "arm": run.arm,
+        "seed": run.seed,
+        "flip_rate": flips[place].mean() if flips is not None else None,
+        "average_accuracy": correct.mean(),
+        "gap": correct @ gap.coefficients if gap is not None and np.any(gap.coefficients) else None,
+        "worst_group_accuracy": rates[enough].min() if enough.any() else None,
+        "nds": nds[place].mean() if nds is not None else None,
+        "loss": float(run.history["loss"].iloc[-1]),
+        "seconds": run.seconds,
+        "fingerprint": run.fingerprint,
+        "stored": run.stored,
+        "deterministic": run.where.deterministic,
+    }
+
+
+def _examples(evidence: Sequence[ArmEvidence], ground: Ground, each: int = 3) -> list[dict[str, Any]]:
+    """Images beside their twins: those whose answers change most under the first arm, and as many drawn at random.
+
+    "Most" counts the seeds in which the answer changes; ties go to the lower row. Answers shown are of the first seed.
+    """
+    first = evidence[0]
+    flips = first.flips()
+    if flips is None or ground.twins is None:
+        return []
+    rows, twins = ground.twins
+    changed = flips.sum(axis=0)
+    top = [one for one in np.argsort(-changed, kind="stable")[:each] if changed[one] > 0]
+    rest = np.setdiff1d(np.arange(len(rows)), top)
+    drawn = numpy_generator(0, "examples").permutation(rest)[:each]
+    table, dataset = ground.dataset.table, ground.dataset
+    found = []
+    for place, rule in [(one, f"most changed under {first.name}") for one in top] + [(one, "drawn at random") for one in drawn]:
+        row, twin = int(rows[place]), int(twins[place])
+        pair = dataset.images.gather(torch.tensor([row, twin])).permute(0, 2, 3, 1).numpy()
+        found.append(
+            {
+                "row": row,
+                "label": table["label"].iloc[row],
+                "rule": rule,
+                "swapped": ground.attribute,
+                "value": {name: table[name].iloc[row] for name in dataset.group_by},
+                "twin_value": {name: table[name].iloc[twin] for name in dataset.group_by},
+                "image": _data_uri(pair[0]),
+                "twin": _data_uri(pair[1]),
+                "answers": [_answer(one, dataset.classes, place, str(table["label"].iloc[row])) for one in evidence],
+            }
+        )
+    return found
+
+
+def _answer(arm: ArmEvidence, classes: Sequence[str], place: int, label: str) -> dict[str, Any]:
+    assert arm.twin_before is not None
+    assert arm.twin_answers is not None
+    before, after = classes[arm.twin_before[0, place]], classes[arm.twin_answers[0, place]]
+    flips = (arm.twin_before[:, place] != arm.twin_answers[:, place]).sum()
+    return {
+        "arm": arm.name,
+        "prediction": before,
+        "correct": before == label,
+        "twin_prediction": after,
+        "twin_correct": after == label,
+        "seeds_flipped": int(flips),
+        "seeds": len(arm.seeds),
+    }
+
+
+def _sprite(ground: Ground) -> dict[str, str] | None:
+    dataset = ground.dataset
+    picture = sprite(dataset)
+    if picture.nbytes > 3_000_000:
+        return None
+    columns = " x ".join(dataset.group_by) or "no attribute"
+    alt = f"One test image of each group: a column per label ({', '.join(dataset.classes[:12])}), a row per {columns}."
+    return {"image": _data_uri(picture), "alt": alt}
+
+
+def _data_uri(pixels: Any) -> str:
+    return "data:image/png;base64," + b64encode(png(np.ascontiguousarray(pixels))).decode()
+
+
+def _uses_hue(arms: Sequence[Arm]) -> list[str]:
+    """Arms whose perturbations turn the hue."""
+    return [
+        arm.name
+        for arm in arms
+        if any(
+            stage.get("perturbation", {}).get("name") == "hue"
+            or "hue" in stage.get("perturbation", {}).get("operations", ())
+            for stage in arm.card.get("stage", [])
+        )
+    ]
+
+
+def _versions() -> dict[str, str]:
+    found = {"biaskit": biaskit.__version__, "python": platform.python_version()}
+    return found | {name: importlib.metadata.version(name) for name in _VERSIONS}
+
+
+def _device_name(device: str) -> str:
+    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
+

@@ -1,0 +1,285 @@
+"""The training loop: stages of a bound card, from top to bottom, with no branch that knows a method's name."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from biaskit.data import Batch, Dataset
+from biaskit.errors import BiaskitError, SpecError
+from biaskit.images import ArrayImages
+from biaskit.registry import find
+from biaskit.rng import derive, scoped, torch_generator
+
+__all__ = ["Machine", "Tick", "evaluate", "fit", "machine", "make_model"]
+
+#: Images per forward pass where no gradient is kept.
+EVAL_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run happens: everything of the hardware that changes its numbers."""
+
+    device: str
+    precision: str
+    threads: int
+    deterministic: bool
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A sign of life of a training, some ten times a second at most."""
+
+    stage: int
+    epoch: int
+    epochs: int
+    done: float
+    images_per_second: float
+    loss: float
+
+
+def machine(device: str | None = None, *, deterministic: bool = False) -> Machine:
+    """The device that is there (CUDA, then MPS, then CPU) and the precision that pays on it.
+
+    bf16 is used where the processor multiplies it natively: on CPUs with AVX512-BF16 or AMX, and on GPUs that have it.
+    Evaluation is always in float32.
+    """
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = torch.device(device).type
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise SpecError("--device cuda: torch sees no CUDA device; leave the option out to use the CPU")
+    fast = {
+        "cuda": lambda: torch.cuda.is_bf16_supported(),
+        "cpu": lambda: torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),  # type: ignore[no-untyped-call]
+    }.get(kind, lambda: False)
+    return Machine(device, "bf16" if fast() else "float32", torch.get_num_threads(), deterministic or kind == "cpu")
+
+
+def make_model(component: Mapping[str, Any], classes: int, shape: tuple[int, int, int], seed: int) -> nn.Module:
+    """A network from its bound component, initialized by the seed alone.
+
+    Raises
+    ------
+    SpecError
+        The images are smaller than the network can take.
+    """
+    options = {key: value for key, value in component.items() if key != "name"}
+    with scoped(derive(seed, "init")):
+        model: nn.Module = find("model", component["name"])(classes, **options)
+    smallest = int(getattr(model, "min_size", 1))
+    if min(shape[1:]) < smallest:
+        raise SpecError(
+            f"{component['name']} needs images of at least {smallest} x {smallest} pixels, these are "
+            f"{shape[2]} x {shape[1]}; choose another network with --set model.name=resnet_small"
+        )
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def fit(
+    model: nn.Module,
+    dataset: Dataset,
+    card: Mapping[str, Any],
+    *,
+    seed: int,
+    where: Machine,
+    resume: Path | None = None,
+    tick: Callable[[Tick], None] | None = None,
+) -> list[dict[str, float]]:
+    """Train in place on the split ``train``, stage after stage; the last epoch is the checkpoint.
+
+    Parameters
+    ----------
+    model : nn.Module
+        On [0, 1] pixels.
+    dataset : Dataset
+    card : mapping
+        A bound recipe card.
+    seed : int
+        Draws order and perturbations; initialization is the caller's.
+    where : Machine
+    resume : Path, optional
+        File of the state after each epoch; a training that finds it goes on from there.
+    tick : callable, optional
+
+    Returns
+    -------
+    list of dict
+        One row per epoch: stage, epoch, loss (mean over rows), seconds.
+    """
+    from lightning_fabric import Fabric
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = Fabric(
+        accelerator=torch.device(where.device).type,
+        devices=1,
+        precision="bf16-mixed" if where.precision == "bf16" else "32-true",
+    )
+    device = fabric.device
+    rows = torch.from_numpy(dataset.rows("train"))
+    images = dataset.images.to(device) if isinstance(dataset.images, ArrayImages) else dataset.images
+    labels = torch.from_numpy(dataset.labels).to(device)
+    groups = torch.from_numpy(dataset.group_ids).to(device)
+    model.to(device).train()
+    history: list[dict[str, float]] = []
+    state = torch.load(resume, map_location=device, weights_only=True) if resume and resume.exists() else None
+
+    for number, stage in enumerate(card["stage"]):
+        if state is not None and number < state["stage"]:
+            continue
+        loss_function = _part("loss", stage["loss"], dataset).to(device)
+        perturb = _perturbation(stage.get("perturbation"))
+        if perturb is None and getattr(loss_function, "needs_perturbation", False):
+            raise SpecError(
+                f"{card['name']}: stage.{number}.loss {stage['loss']['name']} compares images with perturbed copies; "
+                f'add to the stage: perturbation = {{ name = "color" }}'
+            )
+        parameters = [*model.parameters(), *loss_function.parameters()]
+        optimizer = _optimizer(parameters, stage["optimizer"])
+        epochs = stage["epochs"]
+        parts = max(1, math.ceil(len(rows) / stage["batch_size"]))
+        first = 0
+        if state is not None and number == state["stage"]:
+            model.load_state_dict(state["model"])
+            loss_function.load_state_dict(state["loss"])
+            optimizer.load_state_dict(state["optimizer"])
+            history, first = list(state["history"]), int(state["epoch"]) + 1
+
+        for epoch in range(first, epochs):
+            order = rows[torch.randperm(len(rows), generator=torch_generator(seed, "order", number, epoch))]
+            generator = torch_generator(seed, "perturbation", number, epoch, device=device)
+            total = torch.zeros((), device=device)
+            started = last = time.perf_counter()
+            with scoped(derive(seed, "global", number, epoch)), _determinism(where):
+                for step, index in enumerate(order.tensor_split(parts)):
+                    progress = (epoch * parts + step) / (epochs * parts)
+                    _set_rate(optimizer, stage, progress)
+                    # Gathering, scaling and perturbing are tensor code on the device; only the index travels.
+                    picked = index.to(device)
+                    clean = images.gather(index if images is dataset.images else picked).to(device).float().div_(255.0)
+                    perturbed = perturb(clean, generator) if perturb is not None else None
+                    batch = Batch(clean, perturbed, labels[picked], groups[picked], picked, progress, generator)
+                    with fabric.autocast():
+                        loss = loss_function(model, batch)
+                    optimizer.zero_grad(set_to_none=True)
+                    fabric.backward(loss)
+                    if stage.get("clip"):
+                        nn.utils.clip_grad_norm_(parameters, stage["clip"])
+                    optimizer.step()
+                    total += loss.detach() * len(index)
+                    now = time.perf_counter()
+                    if tick is not None and now - last > 0.1:
+                        last = now
+                        done = (step + 1) * len(index)
+                        tick(Tick(number, epoch, epochs, (step + 1) / parts, done / (now - started), float(loss.detach())))
+            mean = float(total) / len(rows)
+            if not math.isfinite(mean):
+                raise BiaskitError(
+                    f"{card['name']}, seed {seed}: the loss is {mean} in epoch {epoch + 1} of stage {number}; lower the "
+                    f"rate with --set stage.{number}.optimizer.lr=..., or set stage.{number}.clip=1.0"
+                )
+            history.append(
+                {"stage": number, "epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started}
+            )
+            if resume is not None:
+                _save_state(resume, number, epoch, model, loss_function, optimizer, history)
+        state = None
+    model.eval()
+    return history
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, dataset: Dataset, rows: np.ndarray[Any, Any], device: str) -> Tensor:
+    """Logits (len(rows), K) in float32 on the CPU; eval mode, batch by batch."""
+    model.eval()
+    index = torch.from_numpy(rows)
+    found = [
+        model(dataset.images.gather(part).to(device).float().div_(255.0)).float().cpu() for part in index.split(EVAL_BATCH)
+    ]
+    return torch.cat(found)
+
+
+def _part(kind: str, component: Mapping[str, Any], *arguments: Any) -> Any:
+    options = {key: value for key, value in component.items() if key != "name"}
+    return find(kind, component["name"])(*arguments, **options)
+
+
+def _perturbation(component: Mapping[str, Any] | None) -> Callable[[Tensor, torch.Generator], Tensor] | None:
+    if component is None:
+        return None
+    function = find("perturbation", component["name"])
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in component.items() if key != "name"}
+
+    @torch.no_grad()
+    def perturb(images: Tensor, generator: torch.Generator) -> Tensor:
+        found: Tensor = function(images, generator, **options)
+        return found
+
+    return perturb
+
+
+def _optimizer(parameters: list[nn.Parameter], options: Mapping[str, Any]) -> torch.optim.Optimizer:
+    lr, decay = options["lr"], options["weight_decay"]
+    if options["name"] == "sgd":
+        return torch.optim.SGD(parameters, lr=lr, momentum=options["momentum"], weight_decay=decay, nesterov=True)
+    kind = torch.optim.Adam if options["name"] == "adam" else torch.optim.AdamW
+    return kind(parameters, lr=lr, weight_decay=decay, fused=True)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, stage: Mapping[str, Any], progress: float) -> None:
+    factor = 0.5 * (1 + math.cos(math.pi * progress)) if stage["schedule"] == "cosine" else 1.0
+    for group in optimizer.param_groups:
+        group["lr"] = stage["optimizer"]["lr"] * factor
+
+
+def _determinism(where: Machine) -> Any:
+    """Refuse nondeterministic CUDA kernels while a deterministic run is asked for; the CPU's are deterministic."""
+    if torch.device(where.device).type == "cpu" or not where.deterministic:
+        return nullcontext()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return _deterministic_algorithms()
+
+
+class _deterministic_algorithms:  # noqa: N801
+    def __enter__(self) -> None:
+        self.before = torch.are_deterministic_algorithms_enabled()
+        torch.use_deterministic_algorithms(True)
+
+    def __exit__(self, *_: object) -> None:
+        torch.use_deterministic_algorithms(self.before)
+
+
+def _save_state(
+    path: Path,
+    stage: int,
+    epoch: int,
+    model: nn.Module,
+    loss: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    history: list[dict[str, float]],
+) -> None:
+    state = {
+        "stage": stage,
+        "epoch": epoch,
+        "model": model.state_dict(),
+        "loss": loss.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "history": history,
+    }
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    with part.open("rb") as stream:
+        os.fsync(stream.fileno())
+    os.replace(part, path)

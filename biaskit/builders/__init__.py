@@ -1,0 +1,7 @@
+"""What plants a shortcut in a source."""
+
+from biaskit.registry import lazy
+
+__all__ = ["background_color", "foreground_color", "patch", "texture"]
+
+__getattr__ = lazy(__name__, __all__)

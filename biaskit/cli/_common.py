@@ -1,0 +1,74 @@
+"""What the commands share: how errors become one line, and the options that mean the same everywhere."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+__all__ = ["Device", "Deterministic", "On", "Out", "Sets", "complete_recipes", "fail", "guarded", "say"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def complete_recipes(incomplete: str) -> list[str]:
+    """Shell completion of recipe names."""
+    from biaskit.specs import card_names
+
+    return [name for name in card_names("recipe") if name.startswith(incomplete)]
+
+
+def complete_datasets(incomplete: str) -> list[str]:
+    """Shell completion of data set names."""
+    from biaskit.specs import card_names
+
+    return [name for name in card_names("dataset") if name.startswith(incomplete)]
+
+
+On = Annotated[
+    str | None,
+    typer.Option("--on", help="Data set: a folder or a name. Default: colordigits, built in.", autocompletion=complete_datasets),
+]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a card: [ARM:]KEY=VALUE, such as stage.0.loss.alpha=0.5.")
+]
+Out = Annotated[str | None, typer.Option("--out", help="Folder to write; it appears whole or not at all.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps. Default: what is there.")]
+Deterministic = Annotated[bool, typer.Option("--deterministic", help="Bit-equal repetitions on CUDA, at some cost.")]
+
+
+def say(text: str = "", *, err: bool = False, style: str = "") -> None:
+    """One line as it is: no markup, no wrapping, color only on a terminal that wants it."""
+    stream = sys.stderr if err else sys.stdout
+    color = {"red": "31", "bold": "1", "dim": "2"}.get(style)
+    if color and stream.isatty() and "NO_COLOR" not in os.environ:
+        text = f"\x1b[{color}m{text}\x1b[0m"
+    print(text, file=stream, flush=True)
+
+
+def fail(message: str) -> None:
+    """The one red line of a user's error."""
+    say("error: " + " ".join(message.split()), err=True, style="red")
+
+
+def guarded(function: Function) -> Function:
+    """Turn what a user can cause into one line and exit 2, and Ctrl-C into exit 130."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        from biaskit.errors import BiaskitError
+
+        try:
+            return function(*args, **kwargs)
+        except BiaskitError as error:
+            fail(str(error))
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt as interrupt:
+            say(f"interrupted{f': {interrupt}' if str(interrupt) else ''}", err=True)
+            raise typer.Exit(130) from None
+
+    return wrapper  # type: ignore[return-value]

@@ -1,0 +1,88 @@
+"""Progress on stderr: a bar on a terminal, one line per finished run elsewhere. Loss and time only, no test number."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from biaskit.cli._common import say
+
+if TYPE_CHECKING:
+    from biaskit._compare import Progress
+    from biaskit._train import Tick
+
+__all__ = ["Reporter"]
+
+
+class Reporter:
+    """Shows a training or a comparison while it runs; a context manager."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.finished = 0
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Reporter:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("starting", total=float(self.total), note="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def tick(self, arm: str, seed: int, number: int = 1) -> Callable[[Tick], None]:
+        """A callback for one training."""
+
+        def show(one: Tick) -> None:
+            if self._bar is None:
+                return
+            part = (one.epoch + one.done) / one.epochs
+            self._bar.update(
+                self._task,
+                completed=number - 1 + part,
+                description=f"run {number} of {self.total}  {arm}  seed {seed}  epoch {one.epoch + 1} of {one.epochs}",
+                note=f"loss {one.loss:.3f}  {one.images_per_second:,.0f} images/s",
+            )
+
+        return show
+
+    def __call__(self, one: Progress) -> None:
+        """A callback for a comparison."""
+        if one.tick is not None:
+            self.tick(one.arm, one.seed, one.number)(one.tick)
+        elif one.run is not None:
+            self.finished += 1
+            if self._bar is None:
+                width = len(str(self.total))
+                head = f"run {one.number:>{width}} of {self.total}   {one.arm:<12} seed {one.seed}"
+                if one.run.stored:
+                    say(f"{head}   stored", err=True)
+                else:
+                    epochs, loss = len(one.run.history), float(one.run.history["loss"].iloc[-1])
+                    say(f"{head}   {epochs} epochs   {one.run.seconds:5.1f} s   loss {loss:.3f}", err=True)
+            else:
+                self._bar.update(self._task, completed=one.number)
+        elif self._bar is not None and one.state == "measuring":
+            if one.number == 1:
+                self._bar.reset(self._task, total=float(self.total))
+            self._bar.update(
+                self._task, completed=one.number - 1, description=f"measuring {one.number} of {self.total}", note=f"{one.arm}  seed {one.seed}"
+            )

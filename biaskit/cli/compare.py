@@ -1,0 +1,100 @@
+"""``biaskit compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from biaskit.cli._common import Deterministic, Device, On, Out, Sets, complete_recipes, guarded, say
+
+__all__ = ["compare"]
+
+
+@guarded
+def compare(
+    arms: Annotated[list[str], typer.Argument(help="Recipes by name, or .toml files.", autocompletion=complete_recipes)],
+    on: On = None,
+    seeds: Annotated[str, typer.Option(help="A number of seeds, or a list such as 0,1,2.")] = "5",
+    analyzers: Annotated[str | None, typer.Option(help="Names with commas; default: all but the slow ones.")] = None,
+    set: Sets = None,
+    reference: Annotated[str | None, typer.Option(help="Compare every arm with this one, not all pairs.")] = None,
+    margin: Annotated[float | None, typer.Option(help="The largest difference that does not matter: 0.005 is half a point.")] = None,
+    out: Out = None,
+    device: Device = None,
+    deterministic: Deterministic = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")] = False,
+) -> None:
+    """Train recipes over several seeds: which one leans on the shortcut less, and how sure is that?"""
+    import sys
+
+    from biaskit._build import DEFAULT, load
+    from biaskit._compare import compare as run_comparison
+
+    data = load(on or DEFAULT)
+    numbers = parse_seeds(seeds)
+    total = len(arms) * (numbers if isinstance(numbers, int) else len(numbers))
+    splits = ", ".join(f"{len(data.rows(split)):,} {split}" for split in data.splits if split != "twin")
+    say(f"{data.name} {data.fingerprint[:8]}, {splits}; {len(arms)} arms, {total} runs", err=True)
+    from biaskit.cli._progress import Reporter
+
+    with Reporter(total) as reporter:
+        try:
+            comparison = run_comparison(
+                arms,
+                data,
+                seeds=numbers,
+                analyzers=analyzers.split(",") if analyzers else None,
+                set=set or (),
+                reference=reference,
+                margin=margin,
+                device=device,
+                deterministic=deterministic,
+                command=_command(),
+                progress=reporter,
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"{reporter.finished} of {total} runs are stored; the same command goes on from there"
+            ) from None
+    folder = Path(out) if out else _default_out(comparison)
+    comparison.save(folder)
+    if json:
+        import json as writer
+
+        writer.dump(comparison.result, sys.stdout, indent=1)
+        say()
+        return
+    from biaskit.cli._text import print_comparison
+
+    print_comparison(comparison.result, folder)
+    if on is None:
+        say("hint: on real MNIST: biaskit build colormnist && biaskit compare " + " ".join(arms) + " --on colormnist", err=True)
+
+
+def parse_seeds(text: str) -> int | list[int]:
+    """``5`` or ``0,1,2``."""
+    from biaskit.errors import SpecError
+
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise SpecError(f"--seeds {text!r} is neither a number nor a list such as 0,1,2") from None
+    return numbers[0] if "," not in text else numbers
+
+
+def _default_out(comparison: Any) -> Path:
+    from biaskit.recipes import fingerprint
+
+    result = comparison.result
+    key = fingerprint([result["data"]["fingerprint"], [arm["fingerprint"] for arm in result["arms"]], result["seeds"]])
+    return Path(f"biaskit-{'-'.join(arm['name'] for arm in result['arms'])[:60]}-{key[:8]}")
+
+
+def _command() -> str:
+    """The command line as it was typed."""
+    import shlex
+    import sys
+
+    return shlex.join(["biaskit", *sys.argv[1:]])

@@ -1,0 +1,47 @@
+"""``biaskit plan``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from biaskit.cli._common import Deterministic, Device, On, Sets, complete_recipes, guarded, say
+
+__all__ = ["plan"]
+
+
+@guarded
+def plan(
+    first: Annotated[str, typer.Argument(help="A recipe.", autocompletion=complete_recipes)],
+    second: Annotated[str, typer.Argument(help="Another recipe.", autocompletion=complete_recipes)],
+    on: On = None,
+    effect: Annotated[float, typer.Option(min=0.0001, max=0.5, help="The difference to find: 0.01 is one point.")] = 0.01,
+    pilot: Annotated[int, typer.Option(min=2, help="Seeds of the pilot.")] = 2,
+    set: Sets = None,
+    device: Device = None,
+    deterministic: Deterministic = False,
+) -> None:
+    """From a pilot of two seeds: how many seeds and test images would show a given difference of two recipes?"""
+    from biaskit._build import DEFAULT, load
+    from biaskit._plan import plan as make
+    from biaskit.cli._progress import Reporter
+
+    data = load(on or DEFAULT)
+    with Reporter(2 * pilot) as reporter:
+        found = make(first, second, data, effect=effect, pilot=pilot, set=set or (), device=device, deterministic=deterministic, progress=reporter)
+    n = int(found["n"].iloc[0])
+    say(f"To find a difference of {100 * effect:g} points between {first} and {second} with 80 % probability:")
+    say()
+    say(f"{'measure':<20} {'seeds':>7}   {'test images':>12}   smallest difference found with 3, 5, 10, 20 seeds")
+    for row in found.itertuples():
+        seeds = f"{int(row.seeds)}" if row.seeds == row.seeds else "none"
+        images = f"{int(row.images):,}" if row.images == row.images else "none"
+        found_with = ", ".join(f"{100 * getattr(row, f'detectable_{s}'):.1f}" for s in (3, 5, 10, 20))
+        say(f"{row.title:<20} {seeds:>7}   {images:>12}   {found_with} points")
+    say()
+    say(f"seeds: with the {n:,} test images there are. test images: with {pilot} seeds; none = no number would do")
+    say(f"note: two verdicts, Holm at 5 %; the spread is estimated from {pilot} seeds, so take these numbers as rough")
+    best = found["seeds"].max()
+    if best == best:
+        say(f"hint: biaskit compare {first} {second} --on {on or DEFAULT} --seeds {int(best)}", err=True)

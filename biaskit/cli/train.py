@@ -1,0 +1,37 @@
+"""``biaskit train``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from biaskit.cli._common import Deterministic, Device, On, Sets, complete_recipes, guarded, say
+
+__all__ = ["train"]
+
+
+@guarded
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe by name, or a .toml file.", autocompletion=complete_recipes)],
+    on: On = None,
+    seed: Annotated[int, typer.Option(min=0, help="Varies initialization, order and perturbations.")] = 0,
+    set: Sets = None,
+    device: Device = None,
+    deterministic: Deterministic = False,
+) -> None:
+    """Train one recipe with one seed; a run that is stored already is not trained again."""
+    from biaskit._build import DEFAULT, load
+    from biaskit.cli._progress import Reporter
+    from biaskit.runs import train as run_training
+
+    data = load(on or DEFAULT)
+    with Reporter(1) as reporter:
+        run = run_training(
+            recipe, data, seed=seed, set=set or (), device=device, deterministic=deterministic, tick=reporter.tick(recipe, seed)
+        )
+    loss = float(run.history["loss"].iloc[-1])
+    state = "stored already" if run.stored else f"trained in {run.seconds:.1f} s"
+    say(f"{run.arm}, seed {run.seed}, on {data.name}: {state}; {len(run.history)} epochs, last loss {loss:.4f}")
+    say(f"run      {run.folder}  run.json  model.safetensors  history.csv  predictions.parquet")
+    say(f"hint: biaskit compare {recipe} --on {on or DEFAULT} measures it over several seeds", err=True)

@@ -1,0 +1,105 @@
+"""The two sides of a gap: which images an attribute should help, and which it should hurt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from biaskit.data import Dataset
+
+__all__ = ["Contrast", "contrast"]
+
+
+@dataclass(frozen=True, eq=False)
+class Contrast:
+    """A gap as coefficients over the test images.
+
+    Attributes
+    ----------
+    attribute : str
+    plus, minus : str
+        Names of the two sides: two values, or ``aligned`` and ``conflicting``.
+    side : int array (n,)
+        +1, -1, or 0 for an image on neither side, in the order of the test rows.
+    coefficients : float array (n,)
+        ``w_y / n_(y, side)`` with the sign of the side and w_y the label's share: accuracies are standardized over
+        labels before they are subtracted.
+    left_out : tuple of str
+        Labels that lack one side and so do not enter.
+    """
+
+    attribute: str
+    plus: str
+    minus: str
+    side: npt.NDArray[np.int64]
+    coefficients: npt.NDArray[np.float64]
+    left_out: tuple[str, ...]
+
+
+def contrast(dataset: Dataset, attribute: str) -> Contrast:
+    """The gap that this data set is about.
+
+    Where the attribute follows the label in train, the sides are *aligned* (the value most common with the label in
+    train) and *conflicting*. Else they are the commonest and the rarest training value; without a training split, the
+    first and the last category.
+    """
+    table = dataset.table
+    codes = table[attribute].cat.codes.to_numpy(np.int64)
+    values = list(table[attribute].cat.categories)
+    labels, test = dataset.labels, dataset.rows("test")
+    own, order = _training_values(dataset, attribute, codes, labels)
+    if own is not None:
+        side = np.where(codes[test] == own[labels[test]], 1, -1)
+        side[own[labels[test]] < 0] = 0
+        plus, minus = "aligned", "conflicting"
+    else:
+        first, last = order
+        side = np.select([codes[test] == first, codes[test] == last], [1, -1], 0)
+        plus, minus = values[first], values[last]
+    coefficients, left_out = _standardized(labels[test], side, len(dataset.classes))
+    return Contrast(attribute, plus, minus, side, coefficients, tuple(dataset.classes[one] for one in left_out))
+
+
+def _training_values(
+    dataset: Dataset, attribute: str, codes: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64] | None, tuple[int, int]]:
+    """The own value of each label if the attribute follows it, and the commonest and rarest value."""
+    count = len(dataset.table[attribute].cat.categories)
+    regimes = {one["attribute"]: one for one in dataset.card.get("builder", [])}
+    planted = regimes.get(attribute)
+    if "train" not in dataset.splits:
+        return None, (0, count - 1)
+    train = dataset.rows("train")
+    counts = np.zeros((len(dataset.classes), count), np.int64)
+    np.add.at(counts, (labels[train], codes[train]), 1)
+    total = counts.sum(axis=0)
+    # With a tie the first category counts as the commoner, so the two sides always differ.
+    commonest, rarest = int(total.argmax()), int(count - 1 - total[::-1].argmin())
+    if planted is not None:
+        follows = planted["regime"] == "correlated"
+    else:
+        filled = counts[counts.sum(axis=1) > 0]
+        follows = len(set(filled.argmax(axis=1).tolist())) > 1
+    if not follows:
+        return None, (commonest, rarest)
+    own = np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), -1)
+    return own.astype(np.int64), (commonest, rarest)
+
+
+def _standardized(
+    labels: npt.NDArray[np.int64], side: npt.NDArray[np.int64], classes: int
+) -> tuple[npt.NDArray[np.float64], list[int]]:
+    """Coefficients of the standardized gap, and the labels that lack a side."""
+    plus = np.bincount(labels[side > 0], minlength=classes)
+    minus = np.bincount(labels[side < 0], minlength=classes)
+    complete = (plus > 0) & (minus > 0)
+    present = (plus + minus) > 0
+    share = np.where(complete, plus + minus, 0).astype(float)
+    weight = share / share.sum() if share.sum() else share
+    coefficients = np.zeros(len(labels))
+    for sign, n in ((1, plus), (-1, minus)):
+        mine = (side == sign) & complete[labels]
+        coefficients[mine] = sign * weight[labels[mine]] / n[labels[mine]]
+    return coefficients, np.flatnonzero(present & ~complete).tolist()

@@ -1,0 +1,210 @@
+"""Data sets on disk: written whole or not at all, and checked byte for byte."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow
+import tomli_w
+from numpy.lib import format as npy
+
+from biaskit.data import Dataset
+from biaskit.describe import png, sprite
+from biaskit.errors import DataError, StoreError
+from biaskit.images import IN_MEMORY, ArrayImages, Images, chunks
+from biaskit.specs import read_toml
+
+__all__ = ["FORMAT", "disk_errors", "new_folder", "open_dataset", "save_dataset", "sha256", "verify"]
+
+#: The newest folder layout this version reads.
+FORMAT = 1
+_CHECKSUMS = "checksums.json"
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the disk says into one line: full, not writable, not there."""
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: "no space left on the device; free some, or write elsewhere with --out",
+            errno.EDQUOT: "the disk quota is used up; free some, or write elsewhere with --out",
+            errno.EACCES: "not writable; choose another folder with --out",
+            errno.EPERM: "not writable; choose another folder with --out",
+            errno.EROFS: "the file system is read-only; choose another folder with --out",
+            errno.ENOTDIR: "a part of the path is a file; choose another folder with --out",
+        }
+        reason = reasons.get(error.errno or 0)
+        if reason is None:
+            raise
+        raise StoreError(f"{path}: {reason}") from None
+
+
+@contextmanager
+def new_folder(path: Path, *, marker: str) -> Iterator[Path]:
+    """A folder that appears whole: work in the yielded one, which is renamed to ``path`` at the end.
+
+    A folder that is already there is replaced if it is empty or holds ``marker``, the file that shows it is of the
+    same kind; anything else is left alone with an error.
+    """
+    with disk_errors(path):
+        if path.exists() and not path.is_dir():
+            raise StoreError(f"{path} is a file; choose another folder with --out")
+        if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
+            raise StoreError(f"{path} holds other files; choose an empty or a new folder with --out")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        try:
+            yield work
+            _sync(work)
+            work.chmod(0o755)
+            if path.is_dir():
+                old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+                os.replace(path, old / path.name)
+                os.replace(work, path)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                os.replace(work, path)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def save_dataset(dataset: Dataset, folder: Path) -> None:
+    """Write images, masks, table, card, preview and checksums; the same data gives the same bytes."""
+    with new_folder(folder, marker=_CHECKSUMS) as work:
+        _write_npy(work / "images.npy", dataset.images)
+        if dataset.masks is not None:
+            _write_npy(work / "masks.npy", dataset.masks)
+        dataset.table.to_parquet(work / "table.parquet", index=False)
+        card = {
+            **plain(dataset.card),
+            "format": FORMAT,
+            "group_by": list(dataset.group_by),
+            "categories": {
+                name: [str(value) for value in dataset.table[name].cat.categories]
+                for name in ("label", *dataset.attributes, "split", "swapped")
+            },
+        }
+        (work / "card.toml").write_text(tomli_w.dumps(card), encoding="utf-8")
+        (work / "preview.png").write_bytes(png(sprite(dataset, twins=True), scale=4))
+        sums = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(work.iterdir())}
+        (work / _CHECKSUMS).write_text(_as_json(sums), encoding="utf-8")
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Read a data set folder; its categories come from the card and are checked against the table.
+
+    Raises
+    ------
+    DataError
+        The folder is not a data set, was built by a newer version, or its parts do not fit each other.
+    """
+    if not (folder / "card.toml").is_file():
+        content = "is empty" if folder.is_dir() and not any(folder.iterdir()) else "has no card.toml"
+        raise DataError(f"{folder} {content}: not a built data set; build one with: biaskit build NAME --out {folder}")
+    card = read_toml(folder / "card.toml")
+    if int(card.get("format", 0)) > FORMAT:
+        raise DataError(
+            f"{folder} has layout {card['format']}, built by a newer biaskit ({card.get('biaskit', '?')}); "
+            f"this one reads up to {FORMAT}: update it, or build the set again"
+        )
+    try:
+        table = pd.read_parquet(folder / "table.parquet")
+        categories: dict[str, list[str]] = card["categories"]
+        for name, values in categories.items():
+            column = table[name].astype(str)
+            outside = sorted(set(column.unique()) - set(values))
+            if outside:
+                raise DataError(f"{folder}: column {name!r} holds {outside[0]!r}, which card.toml does not list")
+            table[name] = pd.Categorical(column, categories=values)
+        images = _read_npy(folder / "images.npy")
+        masks = _read_npy(folder / "masks.npy") if (folder / "masks.npy").is_file() else None
+        return Dataset(images, table, card, tuple(card["group_by"]), masks)
+    except FileNotFoundError as error:
+        raise DataError(f"{folder}: {Path(str(error.filename)).name} is missing; build the set again") from None
+    except (KeyError, ValueError, EOFError, pyarrow.ArrowException) as error:
+        raise DataError(f"{folder} cannot be read ({error}); run: biaskit verify {folder}") from None
+
+
+def verify(folder: Path) -> None:
+    """Compare every file of a data set with its checksum.
+
+    Raises
+    ------
+    DataError
+        Naming the first file that was changed, is missing, or was added.
+    """
+    path = folder / _CHECKSUMS
+    if not path.is_file():
+        raise DataError(f"{folder} has no {_CHECKSUMS}: not a built data set")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        sums: dict[str, dict[str, Any]] = json.loads(text)
+        altered = _as_json(sums) != text
+    except (json.JSONDecodeError, AttributeError):
+        altered = True
+    if altered:
+        raise DataError(f"{path} was changed; build the set again")
+    present = {one.name for one in folder.iterdir()} - {_CHECKSUMS}
+    for name in sorted(present | set(sums)):
+        if name not in sums:
+            raise DataError(f"{folder / name} is not part of the data set; remove it")
+        if name not in present:
+            raise DataError(f"{folder / name} is missing; build the set again")
+        size = (folder / name).stat().st_size
+        if size != sums[name].get("bytes") or sha256(folder / name) != sums[name].get("sha256"):
+            raise DataError(f"{folder / name} was changed: it does not fit its checksum; build the set again")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """Nested containers as TOML and JSON take them: dicts, lists, no None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items() if one is not None}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value
+
+
+def _write_npy(path: Path, images: Images) -> None:
+    """Sequentially, never through a growing memory map: a full disk there kills the process."""
+    channels, height, width = images.shape
+    shape = (len(images), height, width) if channels == 1 else (len(images), height, width, channels)
+    with path.open("wb") as stream:
+        npy.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for chunk in chunks(images):
+            stream.write(memoryview(chunk.numpy()).cast("B"))
+
+
+def _read_npy(path: Path) -> ArrayImages:
+    large = path.stat().st_size > IN_MEMORY
+    pixels = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
+    return ArrayImages(pixels[..., None] if pixels.ndim == 3 else pixels)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())

@@ -1,0 +1,63 @@
+"""Everything biaskit raises on purpose. Each message says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["BiaskitError", "DataError", "MissingExtra", "SpecError", "StoreError", "UnknownName", "UnsupportedModel"]
+
+
+class BiaskitError(Exception):
+    """Base of every error a user can cause; the command line turns it into one line and exit 2."""
+
+
+class SpecError(BiaskitError):
+    """A card or an option is wrong: the message names the file, the key and what fits."""
+
+
+class UnknownName(BiaskitError):
+    """A name that is not registered; the message carries the nearest names.
+
+    Parameters
+    ----------
+    kind : str
+        What was looked up, in the singular: ``"recipe"``.
+    name : str
+        The name as it was written.
+    known : iterable of str
+        Every name that would have been found.
+
+    Examples
+    --------
+    >>> str(UnknownName("recipe", "semcon", ["plain", "semcont"]))
+    "no recipe 'semcon'; nearest: semcont (all: biaskit list recipes)"
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        close = nearest(name, names) or names[:6]
+        listed = f"nearest: {', '.join(close)}" if close else "none is installed"
+        where = {"kind": "", "entry": ""}.get(kind, f" {kind}{'es' if kind.endswith('s') else 's'}")
+        super().__init__(f"no {kind} {name!r}; {listed} (all: biaskit list{where})")
+
+
+class DataError(BiaskitError):
+    """Images, labels, attributes or files that do not fit: expected and got."""
+
+
+class StoreError(BiaskitError):
+    """The disk or the run store said no: full, locked, not writable, or made by a newer version."""
+
+
+class UnsupportedModel(BiaskitError):
+    """A model that lacks what was asked of it; the message says how to name the missing part."""
+
+
+class MissingExtra(BiaskitError):
+    """An optional dependency that is not installed; the message is the pip command."""
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three names a typo may have meant."""
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)

@@ -1,0 +1,7 @@
+"""Training losses, factories of modules with ``forward(model, batch) -> scalar``."""
+
+from biaskit.registry import lazy
+
+__all__ = ["cross_entropy", "semantic_continuity"]
+
+__getattr__ = lazy(__name__, __all__)

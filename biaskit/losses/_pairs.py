@@ -1,0 +1,31 @@
+"""What the losses share: one forward for images and their perturbed copies."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from biaskit.data import Batch
+
+__all__ = ["mixed_cross_entropy", "pair_logits"]
+
+
+def pair_logits(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Logits (B, K) of the images and of their perturbed copies, in float32.
+
+    Both go through the network as one batch, so that batch normalization sees one set of statistics: two forwards
+    would put its noise into every distance between the halves.
+    """
+    assert batch.perturbed is not None
+    images, perturbed = model(torch.cat([batch.images, batch.perturbed])).float().chunk(2)
+    return images, perturbed
+
+
+def mixed_cross_entropy(images: Tensor, perturbed: Tensor, labels: Tensor, share: float) -> Tensor:
+    """``(1 - share) CE(images) + share CE(perturbed)``; a part with weight 0 is not computed."""
+    if share == 0.0:
+        return F.cross_entropy(images, labels)
+    if share == 1.0:
+        return F.cross_entropy(perturbed, labels)
+    return (1.0 - share) * F.cross_entropy(images, labels) + share * F.cross_entropy(perturbed, labels)

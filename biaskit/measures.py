@@ -1,0 +1,334 @@
+"""The numbers of one arm, over its seeds and images, from stored answers alone; a single model is one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import t as student
+
+from biaskit import stats
+from biaskit.contrast import Contrast, contrast
+from biaskit.data import TWIN, Dataset
+from biaskit.rng import numpy_generator
+from biaskit.specs import DatasetCard
+
+__all__ = ["ArmEvidence", "Ground", "Metric", "attribute_values", "group_rows", "headline", "metrics_of", "seed_interval"]
+
+Floats = npt.NDArray[np.float64]
+#: Draws of the permutation test and of the noise floor.
+DRAWS = 9_999
+FLOOR_DRAWS = 199
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A row of the result: its name in files, its title, unit, direction and meaning."""
+
+    name: str
+    title: str
+    unit: str
+    better: str
+    meaning: str
+    verdict: bool = False
+
+
+class Ground:
+    """What all arms share: the test images, their groups, the sides of the gap, the halves of the half-split."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.test = dataset.rows("test")
+        self.labels = dataset.labels[self.test]
+        self.groups = dataset.group_ids[self.test]
+        self.attribute = _reliance_attribute(dataset)
+
+    @cached_property
+    def gap(self) -> Contrast | None:
+        """The gap of the deciding attribute; None without attributes."""
+        return contrast(self.dataset, self.attribute) if self.attribute else None
+
+    @cached_property
+    def splits(self) -> npt.NDArray[np.bool_]:
+        return stats.half_splits(self.groups, numpy_generator(0, "half-splits"))
+
+    @cached_property
+    def twins(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+        """Test rows and the rows of their twins under the deciding attribute."""
+        table = self.dataset.table
+        if TWIN not in self.dataset.splits:
+            return None
+        found = np.flatnonzero(((table["split"] == TWIN) & (table["swapped"] == self.attribute)).to_numpy())
+        return (table["pair"].to_numpy(np.int64)[found], found) if len(found) else None
+
+    @property
+    def reliance(self) -> str:
+        """The deciding metric: the flip rate where twins exist and the card does not say otherwise, else the gap."""
+        wanted = self.dataset.card.get("reliance", DatasetCard.model_fields["reliance"].default)
+        return "flip_rate" if self.twins is not None and wanted == "flip_rate" else "gap"
+
+    @cached_property
+    def group_names(self) -> list[str]:
+        columns = ["label", *self.dataset.group_by]
+        return [", ".join(str(one) for one in row) for row in self.dataset.groups[columns].itertuples(index=False)]
+
+    @cached_property
+    def train_weights(self) -> Floats | None:
+        """Per test image the weight that gives its group its share of train; None if a trained group has no image."""
+        if "train" not in self.dataset.splits:
+            return None
+        train = np.bincount(self.dataset.group_ids[self.dataset.rows("train")], minlength=len(self.group_names))
+        test = np.bincount(self.groups, minlength=len(self.group_names))
+        if ((train > 0) & (test == 0)).any():
+            return None
+        return np.asarray((train / train.sum() / np.maximum(test, 1))[self.groups])
+
+    @cached_property
+    def group_weights(self) -> Floats:
+        """Per test image the weight that gives every group with images the same share."""
+        test = np.bincount(self.groups, minlength=len(self.group_names))
+        return np.asarray(1.0 / test[self.groups] / (test > 0).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class ArmEvidence:
+    """The stored answers of one arm.
+
+    Attributes
+    ----------
+    name : str
+    seeds : tuple of int
+    answers : int array (S, n)
+        Predicted label codes of the test rows.
+    twin_answers : int array (S, m) or None
+        Of the twins of ``ground.twins``.
+    twin_before : int array (S, m) or None
+        Of their originals.
+    continuity : DataFrame or None
+        Per seed, row and level: ds, nds.
+    tables : mapping of analyzer to DataFrame with a ``seed`` column
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    answers: npt.NDArray[np.int64]
+    twin_before: npt.NDArray[np.int64] | None
+    twin_answers: npt.NDArray[np.int64] | None
+    continuity: pd.DataFrame | None
+    tables: Mapping[str, pd.DataFrame]
+
+    def correct(self, ground: Ground) -> Floats:
+        return np.asarray(self.answers == ground.labels, dtype=float)
+
+    def flips(self) -> Floats | None:
+        if self.twin_answers is None or self.twin_before is None:
+            return None
+        return np.asarray(self.twin_answers != self.twin_before, dtype=float)
+
+    def per_image(self, column: str, level: int) -> Floats | None:
+        """A continuity column as (S, n) over the images where every seed has a number; None where it was not run."""
+        if self.continuity is None or self.continuity.empty or level not in set(self.continuity["level"]):
+            return None
+        part = self.continuity[self.continuity["level"] == level]
+        wide = part.pivot(index="seed", columns="row", values=column).reindex(list(self.seeds)).dropna(axis=1)
+        return wide.to_numpy(float) if wide.size else None
+
+
+def metrics_of(ground: Ground) -> list[Metric]:
+    """The metrics in the order of display; the two that carry verdicts are marked."""
+    gap, decides = ground.gap, ground.reliance
+    words = ground.dataset.card.get("words", {}).get(ground.attribute or "", ground.attribute)
+    found = []
+    if ground.twins is not None:
+        meaning = f"share of test images whose answer changes when only the {words} is swapped; 0 is best"
+        found.append(Metric("flip_rate", "flip rate", "%", "lower", meaning, decides == "flip_rate"))
+    found.append(
+        Metric("average_accuracy", "accuracy", "%", "higher", "share of right answers on the test set as it is mixed", True)
+    )
+    if gap is not None:
+        meaning = f"accuracy on {gap.plus} minus accuracy on {gap.minus}, standardized over labels; 0 is best"
+        found.append(Metric("gap", f"gap, {gap.plus} - {gap.minus}", "points", "zero", meaning, decides == "gap"))
+    found += [
+        Metric("worst_group_accuracy", "worst group", "%", "higher", "lowest accuracy of any group, taken in each seed and then averaged; low by chance alone where groups are small"),
+        Metric("mean_group_accuracy", "mean over groups", "%", "higher", "accuracy with every group counted the same"),
+        Metric("adjusted_average_accuracy", "accuracy, train mix", "%", "higher", "accuracy with the groups weighted as in train"),
+        Metric("max_min_gap", "best - worst group", "points", "lower", "highest minus lowest accuracy of any group; above 0 by chance alone"),
+        Metric("nds", "nDS, level 1", "", "lower", "distance of the logits under the mildest perturbations, over the distance to another image of the class"),
+        Metric("ds", "DS, level 1", "logit^2", "lower", "squared distance of the logits, summed over the perturbations at level 1; differences are ratios of geometric means"),
+        Metric("discontinuity_rate", "discontinuity rate", "%", "lower", "share of pairs in which the perturbed copy is further from its image than another image of the class"),
+        Metric("demographic_parity_difference", "demographic parity difference", "points", "lower", "largest difference between attribute values in how often a label is answered, one label against the rest, largest label"),
+        Metric("equalized_odds_difference", "equalized odds difference", "points", "lower", "largest difference between attribute values in true or false positive rate, one label against the rest, largest label"),
+    ]  # fmt: skip
+    return found
+
+
+def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
+    """Every metric of one arm: value, interval, n, and what belongs to it."""
+    correct, n = arm.correct(ground), len(ground.test)
+    rows = [*_flip_row(arm), _row("average_accuracy", stats.arm_rate(correct, None, ground.groups))]
+    if ground.gap is not None:
+        rows.append(_gap_row(correct, ground, ground.gap))
+    rows.append(_worst_row(correct, ground))
+    rows.append(_row("mean_group_accuracy", stats.arm_rate(correct, ground.group_weights, ground.groups)))
+    weights = ground.train_weights
+    if weights is not None:
+        rows.append(_row("adjusted_average_accuracy", stats.arm_rate(correct, weights / weights.sum(), ground.groups)))
+    spread = stats.arm_max_min_gap(correct, ground.groups, ground.splits)
+    rows.append(
+        {"metric": "max_min_gap", "value": spread.observed, "low": spread.low, "high": spread.high, "n": n, "half_split": spread.estimate}
+    )
+    for column in ("nds", "ds"):
+        values = arm.per_image(column, 1)
+        if values is not None:
+            c = np.full(values.shape[1], 1 / values.shape[1])
+            rows.append(_row(column, stats.arm_contrast(values, c, floor=False)))
+    for analyzer, column in (("continuity", "discontinuity_rate"), ("parity", "demographic_parity_difference"), ("parity", "equalized_odds_difference")):
+        if analyzer in arm.tables:
+            rows.append(_over_seeds(arm.tables[analyzer], column))
+    return [{"arm": arm.name, "seeds": len(arm.seeds), **row} for row in rows]
+
+
+def group_rows(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
+    """Every group of the full product, empty ones included: mean over seeds with its interval."""
+    correct = arm.correct(ground)
+    columns = ["label", *ground.dataset.group_by]
+    found = []
+    for number, names in enumerate(ground.dataset.groups[columns].to_dict("records")):
+        mine = ground.groups == number
+        rate = stats.arm_rate(correct[:, mine]) if mine.any() else None
+        n = int(mine.sum())
+        note = "" if n >= stats.ENOUGH else f"insufficient (n={n})"
+        found.append({"arm": arm.name, **names, "n": n, **_interval(rate), "note": note})
+    return found
+
+
+def attribute_values(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
+    """Accuracy per value of every grouping attribute."""
+    correct, table = arm.correct(ground), ground.dataset.table.iloc[ground.test]
+    found = []
+    for attribute in ground.dataset.group_by:
+        for value in table[attribute].cat.categories:
+            mine = (table[attribute] == value).to_numpy()
+            rate = stats.arm_rate(correct[:, mine], None, ground.groups[mine]) if mine.any() else None
+            found.append(
+                {"arm": arm.name, "attribute": attribute, "value": str(value), "n": int(mine.sum()), **_interval(rate)}
+            )
+    return found
+
+
+def seed_interval(values: Sequence[float] | Floats) -> tuple[float, float, float]:
+    """Mean over seeds and its 95 % t interval; NaN ends below two seeds."""
+    known = np.asarray(values, float)
+    known = known[np.isfinite(known)]
+    if len(known) < 2:
+        return (float(known[0]) if len(known) else np.nan), np.nan, np.nan
+    h = float(student.ppf(0.975, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
+    return float(known.mean()), float(known.mean()) - h, float(known.mean()) + h
+
+
+def permuted_gap(
+    scores: Floats, labels: npt.NDArray[np.int64], gap: Contrast, rng: np.random.Generator, draws: int = DRAWS
+) -> tuple[float, float]:
+    """p and noise floor of a gap, by shuffling the sides within each label.
+
+    ``scores`` is each image's mean over the seeds, so the test speaks of these trainings. The scores of a label take
+    few values; which of them fall on one side of a shuffle is a multivariate hypergeometric draw.
+
+    Returns
+    -------
+    p : float
+        ``(1 + #{|T*| >= |T| - 1e-12}) / (draws + 1)``.
+    floor : float
+        Mean of ``|T*|``: the gap that chance alone gives.
+    """
+    if not np.any(gap.coefficients):
+        return float("nan"), float("nan")
+    total = np.zeros(draws)
+    for label in np.unique(labels[gap.coefficients != 0]):
+        mine = (labels == label) & (gap.coefficients != 0)
+        plus, minus = int((mine & (gap.side > 0)).sum()), int((mine & (gap.side < 0)).sum())
+        values, counts = np.unique(scores[mine].round(12), return_counts=True)
+        drawn = rng.multivariate_hypergeometric(counts, plus, size=draws) @ values
+        weight = float(gap.coefficients[mine & (gap.side > 0)].sum())
+        total += weight * (drawn / plus - (float(counts @ values) - drawn) / minus)
+    seen = abs(float(scores @ gap.coefficients))
+    return float((1 + (np.abs(total) >= seen - 1e-12).sum()) / (draws + 1)), float(np.abs(total).mean())
+
+
+def _flip_row(arm: ArmEvidence) -> list[dict[str, Any]]:
+    flips = arm.flips()
+    if flips is None:
+        return []
+    row = _row("flip_rate", stats.arm_rate(flips))
+    table = arm.tables.get("counterfactual_flips")
+    if table is not None:
+        whole = table[table["label"] == "all"]
+        for name in ("right_to_wrong", "wrong_to_right", "untrained"):
+            row[name] = float(whole[name].mean())
+    return [row]
+
+
+def _gap_row(correct: Floats, ground: Ground, gap: Contrast) -> dict[str, Any]:
+    row: dict[str, Any] = {"metric": "gap", "from": gap.plus, "to": gap.minus, "left_out": list(gap.left_out)}
+    if not np.any(gap.coefficients):
+        reason = f"no label has test images both {gap.plus} and {gap.minus}"
+        return {**row, "value": np.nan, "low": np.nan, "high": np.nan, "n": 0, "reason": reason}
+    rate = stats.arm_contrast(correct, gap.coefficients, ground.groups)
+    p, noise = permuted_gap(correct.mean(axis=0), ground.labels, gap, numpy_generator(0, "permutation"))
+    return {**row, **_row("gap", rate), "p": p, "noise": noise}
+
+
+def _worst_row(correct: Floats, ground: Ground) -> dict[str, Any]:
+    worst = stats.arm_worst_group(correct, ground.groups, ground.splits)
+    size = np.bincount(ground.groups, minlength=len(ground.group_names))
+    counts = np.stack([np.bincount(ground.groups, weights=one, minlength=len(size)) for one in correct]).astype(int)
+    rates = np.where(size >= stats.ENOUGH, counts / np.maximum(size, 1), np.inf)
+    times = int((rates.argmin(axis=1) == worst.worst).sum())
+    shape = (len(ground.dataset.classes), -1)
+    floors = [
+        stats.noise_floor(one.reshape(shape), size.reshape(shape), numpy_generator(0, "floor", seed), FLOOR_DRAWS).worst
+        for seed, one in enumerate(counts)
+    ]
+    return {
+        "metric": "worst_group_accuracy",
+        "value": worst.observed,
+        "low": worst.low,
+        "high": worst.high,
+        "n": len(ground.test),
+        "half_split": worst.estimate,
+        "group": ground.group_names[worst.worst] if worst.worst >= 0 else "",
+        "group_n": worst.n,
+        "times": times,
+        "if_equal": float(np.mean(floors)),
+        "insufficient": [ground.group_names[one] for one in worst.insufficient],
+        "reason": worst.reason,
+    }
+
+
+def _over_seeds(table: pd.DataFrame, column: str) -> dict[str, Any]:
+    part = table
+    if column == "discontinuity_rate":
+        part = table[(table["perturbation"] == "all") & (table["level"] == 1)]
+    value, low, high = seed_interval(part[column].to_numpy(float))
+    n = int(part["n"].iloc[0]) if len(part) else 0
+    return {"metric": column, "value": value, "low": low, "high": high, "n": n, "over": "seeds"}
+
+
+def _row(metric: str, rate: stats.Rate) -> dict[str, Any]:
+    return {"metric": metric, "value": rate.estimate, "low": rate.low, "high": rate.high, "n": rate.n}
+
+
+def _interval(rate: stats.Rate | None) -> dict[str, float]:
+    if rate is None:
+        return {"accuracy": np.nan, "low": np.nan, "high": np.nan}
+    return {"accuracy": rate.estimate, "low": rate.low, "high": rate.high}
+
+
+def _reliance_attribute(dataset: Dataset) -> str | None:
+    planted = [one["attribute"] for one in dataset.card.get("builder", [])]
+    return next((name for name in [*planted, *dataset.group_by] if name in dataset.group_by), None)

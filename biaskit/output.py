@@ -1,0 +1,34 @@
+"""The folder of a comparison or an audit: written whole, every number in it recomputable from the predictions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from biaskit._report import write_report
+from biaskit.disk import new_folder
+from biaskit.plots import figures
+
+__all__ = ["write_result"]
+
+
+def write_result(
+    folder: Path, result: Mapping[str, Any], predictions: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
+) -> Path:
+    """Write result.json, predictions.parquet, tables/*.csv, figures/*.svg and report.html."""
+    with new_folder(folder, marker="result.json") as work:
+        (work / "result.json").write_text(json.dumps(result, indent=1, allow_nan=False), encoding="utf-8")
+        predictions.to_parquet(work / "predictions.parquet", index=False)
+        (work / "tables").mkdir()
+        for name, table in tables.items():
+            flat = table.loc[:, [not table[column].map(lambda one: isinstance(one, dict | list)).any() for column in table]]
+            flat.to_csv(work / "tables" / f"{name}.csv", index=False)
+        (work / "figures").mkdir()
+        for name, drawing in figures(result).items():
+            (work / "figures" / f"{name}.svg").write_text(drawing, encoding="utf-8")
+        write_report(work)
+    return folder

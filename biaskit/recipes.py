@@ -1,0 +1,165 @@
+"""From a recipe card to an arm: bound to a data set's budget, with every option spelled out."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import biaskit._train as loop
+from biaskit._build import bind_component
+from biaskit.data import Dataset
+from biaskit.disk import plain
+from biaskit.errors import SpecError, nearest
+from biaskit.registry import find
+from biaskit.specs import (
+    RecipeCard,
+    Training,
+    apply_override,
+    card_path,
+    has_key,
+    load_card,
+    parse_override,
+    read_toml,
+)
+
+__all__ = ["Arm", "bind_arms", "code_fingerprint"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A recipe in a comparison.
+
+    Attributes
+    ----------
+    name : str
+    card : dict
+        The bound card: every option with its value, the budget filled in from the data set.
+    changes : tuple of str
+        What ``--set`` changed, as ``key=value``.
+    """
+
+    name: str
+    card: Mapping[str, Any]
+    changes: tuple[str, ...] = ()
+
+    @property
+    def control(self) -> str:
+        """The arm that has the same perturbations and compute without the constraint; empty if none is named."""
+        return str(self.card.get("control", ""))
+
+
+def bind_arms(names: Sequence[str], dataset: Dataset, set: Sequence[str] = ()) -> list[Arm]:
+    """Bind recipes to a data set, with the user's changes.
+
+    A change without a prefix reaches every arm that has its key and must fit at least one; ``ARM:`` limits it to one.
+
+    Raises
+    ------
+    UnknownName, SpecError
+    """
+    if not names:
+        raise SpecError("name at least one recipe, for example: biaskit compare plain aug semcont")
+    raw: dict[str, tuple[dict[str, Any], str]] = {}
+    for name in names:
+        path = card_path("recipe", name)
+        if path.stem in raw:
+            raise SpecError(f"the arm {path.stem} is named twice")
+        raw[path.stem] = (read_toml(path), path.name)
+    bound = {name: _bind(content, where, dataset) for name, (content, where) in raw.items()}
+    changes: dict[str, list[str]] = {name: [] for name in raw}
+    for text in set:
+        prefix, key, value = parse_override(text)
+        wanted = [name for name in raw if prefix in ("", name)]
+        if not wanted:
+            raise SpecError(f"--set {text!r}: no arm {prefix!r} in this comparison ({', '.join(raw)})")
+        fits = [name for name in wanted if has_key(bound[name], key)]
+        if not fits:
+            known = sorted({one for name in wanted for one in _keys(bound[name])})
+            close = nearest(key, known)
+            hint = f"did you mean {close[0]}?" if close else f"keys: {', '.join(known)}"
+            raise SpecError(f"--set {text!r}: no arm has the key {key}; {hint}")
+        for name in fits:
+            content, where = raw[name]
+            base = {**content, "model": bound[name]["model"]} if key.startswith("model.") else content
+            if key == "model.name":
+                base = {**content, "model": {}}
+            raw[name] = (apply_override(base, key, value), where)
+            bound[name] = _bind(raw[name][0], where, dataset)
+            changes[name].append(f"{key}={value}")
+    return [Arm(name, bound[name], tuple(changes[name])) for name in raw]
+
+
+def code_fingerprint(card: Mapping[str, Any]) -> str:
+    """SHA-256 over the source text of the loop and of every function the card names, helpers of its package included.
+
+    A stored run is used again only while the code that made it is the same.
+    """
+    functions = [find("model", card["model"]["name"])]
+    for stage in card["stage"]:
+        functions.append(find("loss", stage["loss"]["name"]))
+        if "perturbation" in stage:
+            functions.append(find("perturbation", stage["perturbation"]["name"]))
+    modules: dict[str, ModuleType] = {loop.__name__: loop}
+    for function in functions:
+        _collect(function, modules)
+    digest = hashlib.sha256()
+    for name in sorted(modules):
+        digest.update(inspect.getsource(modules[name]).encode())
+    return digest.hexdigest()
+
+
+def _collect(function: Callable[..., Any], modules: dict[str, ModuleType]) -> None:
+    """The module of a function, and the modules beside it that it takes names from."""
+    pending = [function.__module__]
+    while pending:
+        name = pending.pop()
+        if name in modules or name == "__main__":
+            continue
+        module = modules[name] = importlib.import_module(name)
+        package = name.rpartition(".")[0] or name
+        pending += [
+            one.__module__
+            for one in vars(module).values()
+            if getattr(one, "__module__", None) and str(one.__module__).startswith(package + ".")
+        ]
+
+
+def fingerprint(content: Any) -> str:
+    """SHA-256 of plain data, by its sorted JSON."""
+    return hashlib.sha256(json.dumps(plain(content), sort_keys=True).encode()).hexdigest()
+
+
+def _bind(content: Mapping[str, Any], where: str, dataset: Dataset) -> dict[str, Any]:
+    """A card with defaults and the data set's budget filled in."""
+    card: RecipeCard = load_card("recipe", content, where)
+    budget = Training.model_validate_json(json.dumps(dataset.card.get("training", {})))
+    bound: dict[str, Any] = plain(card.model_dump(mode="json"))
+    bound["model"] = plain(bind_component("model", card.model or budget.model, f"{where}: model"))
+    bound["stage"] = []
+    for number, stage in enumerate(card.stage):
+        place = f"{where}: stage.{number}"
+        one = plain(stage.model_dump(mode="json"))
+        one["loss"] = plain(bind_component("loss", stage.loss, f"{place}.loss"))
+        if stage.perturbation is not None:
+            one["perturbation"] = plain(bind_component("perturbation", stage.perturbation, f"{place}.perturbation"))
+        one["epochs"] = stage.epochs or budget.epochs
+        one["batch_size"] = stage.batch_size or budget.batch_size
+        bound["stage"].append(one)
+    return bound
+
+
+def _keys(card: Any, prefix: str = "") -> list[str]:
+    items = card.items() if isinstance(card, Mapping) else enumerate(card) if isinstance(card, list) else ()
+    found = []
+    for key, value in items:
+        if isinstance(value, Mapping | list):
+            found.extend(_keys(value, f"{prefix}{key}."))
+        else:
+            found.append(f"{prefix}{key}")
+    return found

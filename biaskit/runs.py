@@ -1,0 +1,276 @@
+"""Runs: trained once, stored under the fingerprint of everything that determines them, never computed twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import biaskit
+from biaskit._train import Machine, Tick, evaluate, fit, machine, make_model
+from biaskit.data import Dataset
+from biaskit.disk import disk_errors, new_folder
+from biaskit.errors import StoreError
+from biaskit.home import home
+from biaskit.recipes import Arm, bind_arms, code_fingerprint, fingerprint
+from biaskit.rng import derive
+
+__all__ = ["Run", "clean", "open_run", "prediction_table", "run_fingerprint", "stored_runs", "train", "train_arm"]
+
+_DONE = "run.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One training of one recipe with one seed on one data set.
+
+    Attributes
+    ----------
+    arm : str
+    seed : int
+    card : mapping
+        The bound recipe.
+    fingerprint : str
+        Of card, data, seed, code, torch, device, precision and threads.
+    history : DataFrame
+        One row per epoch: stage, epoch, loss, seconds.
+    predictions : DataFrame
+        One row per image outside train: row, split, label, attributes, prediction, confidence, logits.
+    seconds : float
+        Training time.
+    stored : bool
+        Whether it was there already.
+    folder : Path or None
+    """
+
+    arm: str
+    seed: int
+    card: Mapping[str, Any]
+    fingerprint: str
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    seconds: float
+    stored: bool
+    folder: Path
+    where: Machine
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    parameters: int
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The trained network, in eval mode on the CPU."""
+        model = make_model(self.card["model"], len(self.classes), self.shape, derive(self.seed, "model"))
+        try:
+            model.load_state_dict(load_file(self.folder / "model.safetensors"))
+        except (SafetensorError, RuntimeError, OSError) as error:
+            raise StoreError(f"{self.folder / 'model.safetensors'} cannot be read ({error}); remove the run") from None
+        return model.eval()
+
+
+def train(
+    recipe: str,
+    data: Dataset,
+    *,
+    seed: int = 0,
+    set: Sequence[str] = (),
+    device: str | None = None,
+    deterministic: bool = False,
+    tick: Callable[[Tick], None] | None = None,
+) -> Run:
+    """Train one recipe with one seed, or take the stored run if there is one.
+
+    Parameters
+    ----------
+    recipe : str
+        The name of a shipped recipe card, or the path of a TOML file.
+    data : Dataset
+    seed : int
+        Varies initialization, order and perturbations; the data stay as they are.
+    set : sequence of str
+        Changes to the card: ``"stage.0.epochs=3"``.
+    device : str, optional
+        ``"cpu"``, ``"cuda"``, ``"mps"``; default: what is there.
+    deterministic : bool
+        On CUDA, bit-equal repetitions at some cost of speed; on the CPU they always are at a fixed thread count.
+    tick : callable, optional
+        Called with a :class:`~biaskit._train.Tick` while it trains.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    UnknownName, SpecError, StoreError
+    """
+    arm = bind_arms([recipe], data, set)[0]
+    return train_arm(arm, data, seed, machine(device, deterministic=deterministic), tick)
+
+
+def train_arm(
+    arm: Arm, data: Dataset, seed: int, where: Machine, tick: Callable[[Tick], None] | None = None
+) -> Run:
+    """As :func:`train`, for an arm that is bound already."""
+    key = run_fingerprint(arm, data, seed, where)
+    folder = home() / "runs" / key[:16]
+    if (folder / _DONE).is_file():
+        return open_run(folder, stored=True)
+    with disk_errors(folder), _lock(folder):
+        if (folder / _DONE).is_file():
+            return open_run(folder, stored=True)
+        resume = folder.with_name(f"{folder.name}.resume")
+        model = make_model(arm.card["model"], len(data.classes), data.images.shape, derive(seed, "model"))
+        history = fit(model, data, arm.card, seed=seed, where=where, resume=resume, tick=tick)
+        rows = np.flatnonzero((data.table["split"] != "train").to_numpy())
+        predictions = prediction_table(data, rows, evaluate(model, data, rows, where.device))
+        with new_folder(folder, marker=_DONE) as work:
+            tensors = {name: one.detach().cpu().contiguous() for name, one in model.state_dict().items()}
+            about = {"classes": list(data.classes), "model": dict(arm.card["model"]), "shape": list(data.images.shape)}
+            save_file(tensors, work / "model.safetensors", {"biaskit": json.dumps(about, sort_keys=True)})
+            pd.DataFrame(history).to_csv(work / "history.csv", index=False)
+            predictions.to_parquet(work / "predictions.parquet", index=False)
+            (work / _DONE).write_text(
+                json.dumps(
+                    {
+                        **about,
+                        "arm": arm.name,
+                        "seed": seed,
+                        "card": arm.card,
+                        "changes": list(arm.changes),
+                        "data": {"name": data.name, "fingerprint": data.fingerprint},
+                        "fingerprint": key,
+                        "seconds": sum(row["seconds"] for row in history),
+                        "where": vars(where),
+                        "parameters": sum(one.numel() for one in model.parameters()),
+                        "biaskit": biaskit.__version__,
+                        "torch": torch.__version__,
+                        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                    },
+                    indent=1,
+                    sort_keys=True,
+                ),
+                encoding="utf-8",
+            )
+        resume.unlink(missing_ok=True)
+    return open_run(folder, stored=False)
+
+
+def run_fingerprint(arm: Arm, data: Dataset, seed: int, where: Machine) -> str:
+    """Of everything that determines a run; names and summaries do not."""
+    return fingerprint(
+        {
+            "model": arm.card["model"],
+            "stage": arm.card["stage"],
+            "data": data.fingerprint,
+            "seed": seed,
+            "code": code_fingerprint(arm.card),
+            "torch": torch.__version__,
+            "where": vars(where) | {"device": torch.device(where.device).type},
+            "processor": platform.machine(),
+        }
+    )
+
+
+def open_run(folder: Path, *, stored: bool = True) -> Run:
+    """Read a run's folder."""
+    try:
+        about = json.loads((folder / _DONE).read_text(encoding="utf-8"))
+        return Run(
+            about["arm"],
+            about["seed"],
+            about["card"],
+            about["fingerprint"],
+            pd.read_csv(folder / "history.csv"),
+            pd.read_parquet(folder / "predictions.parquet"),
+            about["seconds"],
+            stored,
+            folder,
+            Machine(**about["where"]),
+            tuple(about["classes"]),
+            tuple(about["shape"]),
+            about["parameters"],
+        )
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise StoreError(f"{folder} is not a readable run ({error}); remove it with: biaskit runs clean") from None
+
+
+def stored_runs() -> Iterator[dict[str, Any]]:
+    """What every finished run in ``BIASKIT_HOME`` says about itself, oldest first, with its folder and size."""
+    found = sorted((home() / "runs").glob(f"*/{_DONE}"), key=lambda path: path.stat().st_mtime)
+    for path in found:
+        try:
+            about = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            about = {"arm": "?", "seed": -1, "data": {"name": "unreadable"}, "seconds": float("nan"), "finished": "?"}
+        size = sum(one.stat().st_size for one in path.parent.rglob("*") if one.is_file())
+        yield {**about, "folder": path.parent, "bytes": size}
+
+
+def clean(*, unfinished_only: bool = False) -> tuple[int, int]:
+    """Remove stored runs; returns how many and how many bytes. A run that is being trained is left alone."""
+    removed = size = 0
+    root = home() / "runs"
+    for path in sorted(root.glob("*")) if root.is_dir() else []:
+        if path.suffix == ".lock" or (unfinished_only and path.is_dir() and (path / _DONE).is_file()):
+            continue
+        try:
+            with _lock(path.with_suffix("")):
+                size += sum(one.stat().st_size for one in path.rglob("*") if one.is_file()) if path.is_dir() else path.stat().st_size
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+                removed += 1
+        except StoreError:
+            continue
+    return removed, size
+
+
+def prediction_table(data: Dataset, rows: npt.NDArray[np.int64], logits: Tensor) -> pd.DataFrame:
+    """Rows of a data set with prediction, confidence (softmax) and logits."""
+    confidence, answer = logits.softmax(dim=1).max(dim=1)
+    table = data.table.iloc[rows]
+    frame = pd.DataFrame({"row": rows, "split": table["split"].astype(str).to_numpy()})
+    for name in ("label", *data.attributes):
+        frame[name] = table[name].to_numpy()
+    frame["prediction"] = pd.Categorical.from_codes(answer.tolist(), categories=list(data.classes))
+    frame["confidence"] = confidence.numpy()
+    frame["logits"] = list(logits.numpy())
+    return frame
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(
+            f"run {folder.name} is being trained by another process, which holds {lock.lock_file}; wait for it and "
+            "repeat the command, which then takes the stored run"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+        if os.name != "nt":
+            Path(lock.lock_file).unlink(missing_ok=True)

@@ -1,0 +1,279 @@
+"""Cards: everything that is data rather than code, as TOML that is complete alone.
+
+A dataset card says where images come from, what is planted in them and how long to train on them; a recipe card says
+how to train. Shipped cards are found by name, the user's by path.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+
+from biaskit.errors import SpecError, UnknownName, nearest
+
+__all__ = [
+    "CARDS",
+    "CARD_VERSION",
+    "Component",
+    "DatasetCard",
+    "RecipeCard",
+    "Stage",
+    "apply_override",
+    "card_names",
+    "card_path",
+    "has_key",
+    "load_card",
+    "parse_override",
+    "read_toml",
+]
+
+#: The newest card format this version reads.
+CARD_VERSION = 1
+
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Component(BaseModel):
+    """A registered function by name, with its options beside it."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Labels(BaseModel):
+    """What happens to the source's labels before anything is planted."""
+
+    model_config = _STRICT
+    merge: dict[str, list[str]] = {}
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.0
+    noise_splits: tuple[str, ...] = ("train",)
+
+
+class Training(BaseModel):
+    """The budget of a data set: which network, how long. A recipe that says its own overrides it."""
+
+    model_config = _STRICT
+    model: Component = Component(name="resnet_small")
+    epochs: PositiveInt = 10
+    batch_size: PositiveInt = 128
+
+
+class DatasetCard(BaseModel):
+    """A data set as data."""
+
+    model_config = _STRICT
+    version: int
+    name: str
+    summary: str
+    paper: str = ""
+    words: dict[str, str] = {}
+    reliance: Literal["flip_rate", "gap"] = "flip_rate"
+    source: Component
+    labels: Labels = Labels()
+    builder: list[Component] = []
+    training: Training = Training()
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+
+
+class Optimizer(BaseModel):
+    """The step rule of a stage."""
+
+    model_config = _STRICT
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+
+
+class Stage(BaseModel):
+    """One part of a training: a loss, the rows it sees as they are or perturbed, and for how long."""
+
+    model_config = _STRICT
+    loss: Component
+    perturbation: Component | None = None
+    epochs: PositiveInt | None = None
+    batch_size: PositiveInt | None = None
+    optimizer: Optimizer = Optimizer()
+    schedule: Literal["constant", "cosine"] = "cosine"
+    clip: PositiveFloat | None = None
+
+
+class RecipeCard(BaseModel):
+    """A training recipe as data."""
+
+    model_config = _STRICT
+    version: int
+    name: str
+    summary: str
+    paper: str = ""
+    control: str = ""
+    model: Component | None = None
+    stage: Annotated[list[Stage], Field(min_length=1)]
+
+
+#: kind of card -> its folder and model
+CARDS: dict[str, tuple[str, type[DatasetCard] | type[RecipeCard]]] = {
+    "dataset": ("datasets", DatasetCard),
+    "recipe": ("recipes", RecipeCard),
+}
+
+
+def card_names(kind: str) -> dict[str, str]:
+    """Every shipped card of a kind with its summary."""
+    return {path.stem: str(read_toml(path).get("summary", "")) for path in sorted(_shipped(kind).glob("*.toml"))}
+
+
+def card_path(kind: str, name: str) -> Path:
+    """The file of a card: a path that ends in .toml, else the shipped card of that name (``-`` equals ``_``)."""
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise SpecError(f"no file {name}; write the path of a {kind} card, or the name of a shipped one")
+        return path
+    for path in _shipped(kind).glob("*.toml"):
+        if path.stem.replace("-", "_") == name.replace("-", "_"):
+            return path
+    raise UnknownName(kind, name, (path.stem for path in _shipped(kind).glob("*.toml")))
+
+
+def load_card(kind: str, content: Mapping[str, Any], where: str) -> Any:
+    """Check the content of a card; the error names the file and the key.
+
+    Parameters
+    ----------
+    kind : {'dataset', 'recipe'}
+    content : mapping
+        As read from TOML.
+    where : str
+        The file, for messages.
+
+    Raises
+    ------
+    SpecError
+        An unknown key (with the nearest one), a wrong type, or a card of a newer version.
+    """
+    model = CARDS[kind][1]
+    version = content.get("version")
+    if isinstance(version, int) and version > CARD_VERSION:
+        raise SpecError(f"{where}: card version {version} is newer than {CARD_VERSION}, which this biaskit reads; update it")
+    try:
+        return model.model_validate_json(json.dumps({"name": Path(where).stem, **content}))
+    except (TypeError, ValueError) as error:
+        if not isinstance(error, ValidationError):
+            raise SpecError(f"{where}: {error}; cards hold plain TOML values") from None
+        raise SpecError(_first_problem(error, where)) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a dict; a syntax error names the file and the line."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: not TOML: {error}") from None
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def parse_override(text: str) -> tuple[str, str, Any]:
+    """``[ARM:]KEY=VALUE`` as (arm or "", key, value); the value is TOML, else a string.
+
+    Examples
+    --------
+    >>> parse_override("semcont:stage.0.loss.alpha=0.5")
+    ('semcont', 'stage.0.loss.alpha', 0.5)
+    >>> parse_override("model.name=resnet18")
+    ('', 'model.name', 'resnet18')
+    """
+    left, equals, right = text.partition("=")
+    arm, colon, key = left.rpartition(":")
+    if not equals or not key.strip():
+        raise SpecError(f"--set {text!r} is not [ARM:]KEY=VALUE, for example stage.0.loss.alpha=0.5")
+    try:
+        value = tomllib.loads(f"value = {right}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = right.strip()
+    return arm.strip() if colon else "", key.strip(), value
+
+
+def has_key(card: Mapping[str, Any], key: str) -> bool:
+    """Whether a dotted key leads somewhere in a bound card."""
+    here: Any = card
+    for part in key.split("."):
+        if isinstance(here, Mapping) and part in here:
+            here = here[part]
+        elif isinstance(here, Sequence) and not isinstance(here, str) and part.isdigit() and int(part) < len(here):
+            here = here[int(part)]
+        else:
+            return False
+    return True
+
+
+def apply_override(card: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """A copy of a card's content with one dotted key set; tables on the way are made where they are missing."""
+    changed = copy.deepcopy(dict(card))
+    here: Any = changed
+    parts = key.split(".")
+    for part, following in zip(parts[:-1], parts[1:], strict=True):
+        if isinstance(here, list):
+            here = here[int(part)]
+        else:
+            if not isinstance(here.get(part), dict | list):
+                here[part] = [] if following.isdigit() else {}
+            here = here[part]
+    if isinstance(here, list):
+        here[int(parts[-1])] = value
+    else:
+        here[parts[-1]] = value
+    return changed
+
+
+def _first_problem(error: ValidationError, where: str) -> str:
+    problem = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = _keys_beside(problem["loc"])
+        close = nearest(str(problem["loc"][-1]), known)
+        return f"{where}: {key} is no key of a card; " + (
+            f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
+        )
+    if problem["type"] == "missing":
+        return f"{where}: {key} is missing"
+    given = str(problem.get("input"))[:60]
+    return f"{where}: {key}: {problem['msg'][0].lower()}{problem['msg'][1:]}; got {given!r}"
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand where an unknown one was found."""
+    tables: dict[str, type[BaseModel]] = {
+        "stage": Stage,
+        "optimizer": Optimizer,
+        "labels": Labels,
+        "training": Training,
+    }
+    named = [str(part) for part in place[:-1] if str(part) in tables]
+    models = [tables[named[-1]]] if named else [DatasetCard, RecipeCard]
+    return sorted({key for model in models for key in model.model_fields})
+
+
+def _shipped(kind: str) -> Path:
+    """The folder of shipped cards: inside the package in a wheel, beside it in a checkout."""
+    folder = CARDS[kind][0]
+    here = Path(__file__).resolve().parent
+    shipped = here / "_shipped" / folder
+    if shipped.is_dir():
+        return shipped
+    checkout = here.parent
+    project = checkout / "pyproject.toml"
+    if project.is_file() and 'name = "biaskit"' in project.read_text(encoding="utf-8"):
+        return checkout / folder
+    raise SpecError(f"the shipped {folder} are missing from this installation; install biaskit again")

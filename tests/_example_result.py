@@ -1,0 +1,317 @@
+"""A realistic result dictionary for the tests of sentences, report and terminal.
+
+Everything in it is invented: a random generator draws which image each run answers rightly and which answers a
+swapped color changes; the numbers of the dictionary are then computed from those answers, so that they agree
+with each other. The intervals are plain (seeds and images in quadrature) and stand for those of `biaskit.stats`.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAYAAADED76LAAAAEUlEQVR42mP8z8AARLgBE1UBAAoYAw0"
+    "7pQ1GAAAAAElFTkSuQmCC"
+)
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    '"><img src=x onerror="alert(1)">',
+    "\u05e9\u05dc\u05d5\u05dd \u202eevil",
+    "x" * 300,
+    "[red]",
+    "=HYPERLINK(1)",
+    "line\nbreak \x1b[31m",
+    "{{ 7 * 7 }}",
+    "]]><b>&amp;",
+    "",
+]
+METRICS: list[dict[str, Any]] = [
+    {"name": n, "title": t, "unit": u, "better": b, "meaning": m, "verdict": v}
+    for n, t, u, b, m, v in [
+        ("flip_rate", "flip rate", "%", "lower", "Share of test images whose answer changes with the twin.", True),
+        ("average_accuracy", "accuracy", "%", "higher", "Share of right answers on the test set as mixed.", True),
+        ("mean_group_accuracy", "mean group accuracy", "%", "higher", "Mean of the accuracies of all groups.", False),
+        ("gap", "gap", "points", "zero", "Accuracy on one value minus accuracy on the other.", False),
+        ("worst_group_accuracy", "worst group", "%", "higher", "The lowest accuracy of any group.", False),
+        ("nds", "nDS, level 1", "", "lower", "Distance of logits under a harmless change.", False),
+        ("ds", "DS, level 1", "", "lower", "Squared distance of logits.", False),
+    ]
+]
+FLIPS = {"plain": 0.039, "aug": 0.016, "semcont": 0.014}
+ERRORS = {"plain": 0.046, "aug": 0.022, "semcont": 0.022}
+
+
+def example(
+    arms: Sequence[str] = ("plain", "aug", "semcont"),
+    seeds: int = 5,
+    labels: Sequence[str] = tuple("0123456789"),
+    colors: Sequence[str] = ("red", "blue"),
+    images: int = 4000,
+    metric: str = "flip_rate",
+) -> dict[str, Any]:
+    """Draw invented answers and compute a result from them."""
+    rng = np.random.default_rng(7)
+    label = np.arange(images) % len(labels)
+    color = (rng.random(images) > 0.05).astype(int) if len(colors) > 1 else np.zeros(images, int)
+    if len(colors) > 2:
+        color = rng.integers(0, len(colors), images)
+    hard = rng.exponential(1, images)
+    right, flip = {}, {}
+    for k, arm in enumerate(arms):
+        luck = rng.normal(1, 0.08, (seeds, 1))
+        minority = 1 + 0.5 * (color == 0) * (k == 0)
+        right[arm] = rng.random((seeds, images)) > ERRORS.get(arm, 0.03 + 0.002 * k) * hard * luck * minority
+        flip[arm] = rng.random((seeds, images)) < FLIPS.get(arm, 0.03 - 0.001 * k) * hard * luck
+    one = np.ones(images) / images
+    sides = [color == len(colors) - 1, color == 0]
+    contrast = sides[0] / max(sides[0].sum(), 1) - sides[1] / max(sides[1].sum(), 1)
+    weights = {"flip_rate": one, "average_accuracy": one, "mean_group_accuracy": one, "gap": contrast}
+    headline: list[dict[str, Any]] = []
+    groups: list[dict[str, Any]] = []
+    values: list[dict[str, Any]] = []
+    cells: dict[tuple[int, int], np.ndarray] = {
+        (y, c): (label == y) & (color == c) for y in range(len(labels)) for c in range(len(colors))
+    }
+    for k, arm in enumerate(arms):
+        for name, weight in weights.items():
+            answers = flip[arm] if name == "flip_rate" else right[arm]
+            value, half = _interval(answers, weight)
+            low, high = value - half, value + half
+            if name != "gap":
+                low, high = max(low, 0.0), min(high, 1.0)
+            extra: dict[str, Any] = {}
+            if name == "flip_rate":
+                to_wrong = float((flip[arm] & right[arm]).mean())
+                extra = {"right_to_wrong": to_wrong, "wrong_to_right": value - to_wrong, "untrained": 0.31}
+            if name == "gap":
+                p = float(2 * stats.norm.sf(abs(value) / max(half / 2, 1e-9)))
+                extra = {"noise": half / 2.4, "p": p, "p_max_label": None, "from": colors[-1], "to": colors[0]}
+            headline.append(_row(arm, name, value, low, high, images, seeds) | extra)
+        worst = (2.0, "", 0)
+        for (y, c), chosen in cells.items():
+            n = int(chosen.sum())
+            row: dict[str, Any] = {"arm": arm, "label": labels[y], "color": colors[c], "n": n, "note": ""}
+            if n == 0:
+                groups.append(row | {"accuracy": None, "low": None, "high": None, "note": "no test images"})
+                continue
+            value = float(right[arm][:, chosen].mean())
+            low, high = _wilson(value, n)
+            row["note"] = f"insufficient (n={n})" if n < 10 else ""
+            groups.append(row | {"accuracy": value, "low": low, "high": high})
+            if n >= 10:
+                worst = min(worst, (value, f"{labels[y]}, {colors[c]}", n))
+        for c, name in enumerate(colors):
+            n = int((color == c).sum())
+            value = float(right[arm][:, color == c].mean()) if n else None
+            low, high = _wilson(value, n) if value is not None else (None, None)
+            values.append(_value(arm, name, value, low, high, n))
+        low, high = _wilson(worst[0], max(worst[2], 1)) if worst[2] else (None, None)
+        headline.append(
+            _row(arm, "worst_group_accuracy", worst[0] if worst[2] else None, low, high, images, seeds)
+            | {"group": worst[1], "group_n": worst[2], "times": 4, "half_split": 0.95, "if_equal": 0.94}
+        )
+        level = 0.081 * 0.5**k
+        headline.append(_row(arm, "nds", level, level * 0.94, level * 1.06, images, seeds))
+        headline.append(_row(arm, "ds", level * 40, level * 36, level * 44, images, seeds))
+    differences = _differences(arms, right, flip, contrast, metric)
+    runs = [
+        {
+            "arm": arm,
+            "seed": s,
+            "flip_rate": float(flip[arm][s].mean()),
+            "average_accuracy": float(right[arm][s].mean()),
+            "gap": float((right[arm][s] * contrast).sum()),
+            "worst_group_accuracy": min(float(right[arm][s][v].mean()) for v in cells.values() if v.any()),
+            "nds": 0.081 * 0.5**k * (1 + 0.03 * (s - 2)),
+            "seconds": 7.1 + k,
+            "fingerprint": f"{k:02x}{s:02x}9be4a1",
+            "stored": s < 3,
+            "deterministic": True,
+        }
+        for k, arm in enumerate(arms)
+        for s in range(seeds)
+    ]
+    continuity = [
+        {
+            "arm": arm, "perturbation": name, "level": lv, "amount": amount * lv, "n": images,
+            "nds": v, "nds_low": v * 0.93, "nds_high": v * 1.07, "ds": 40 * v, "ds_low": 37 * v, "ds_high": 43 * v,
+            "discontinuity_rate": min(1.0, v / 3),
+        }
+        for k, arm in enumerate(arms)
+        for name, amount, size in (("brightness", 16, 1.0), ("contrast", 1.25, 1.3), ("hue", 0.1, 2.4))
+        for lv in (1, 2, 3, 4)
+        for v in [0.03 * size * lv * 0.6**k]
+    ]  # fmt: skip
+    control = {"semcont": "aug"}
+    return {
+        "schema_version": 1,
+        "kind": "comparison",
+        "command": f"biaskit compare {' '.join(arms)} --on colormnist --seeds {seeds}",
+        "created": "2026-11-20T08:14:00Z",
+        "seconds": 812.3,
+        "arms": [
+            {
+                "name": a, "summary": f"the {a} recipe", "paper": "", "control": control.get(a),
+                "is_control_of": [b for b, c in control.items() if c == a and b in arms], "changes": [],
+                "fingerprint": f"c41d{k:04x}77", "card": {"version": 1, "stage": [{"epochs": 2}]},
+                "model": "resnet18", "parameters": 11173962, "epochs": 2,
+            }
+            for k, a in enumerate(arms)
+        ],
+        "data": {
+            "name": "colormnist", "summary": "digits on a red or blue background", "paper": "", "source": "mnist",
+            "regime": "shift", "fingerprint": "5d0c91e7a3f2", "shape": [3, 28, 28],
+            "splits": {"train": 6000, "test": images, "twin": images}, "label": list(labels),
+            "attributes": {"color": list(colors)}, "group_by": ["color"], "masks": True, "twins": True,
+            "contingency": [
+                {"split": split, "label": labels[y], "color": colors[c], "n": int(v.sum())}
+                for split in ("train", "test")
+                for (y, c), v in cells.items()
+            ],
+            "association": [
+                {"split": "train", "attribute": "color", "v": 0.011, "p": 0.64, "n": 6000},
+                {"split": "test", "attribute": "color", "v": 0.033, "p": 0.30, "n": images},
+            ],
+        },
+        "reliance": {"metric": metric, "attribute": "color", "attribute_words": "background color"},
+        "metrics": [m | {"verdict": m["name"] in (metric, "average_accuracy")} for m in METRICS],
+        "seeds": list(range(seeds)),
+        "checkpoint": "last epoch",
+        "margin": 0.005,
+        "alpha": 0.05,
+        "looks": [seeds],
+        "headline": headline,
+        "groups": groups,
+        "attribute_values": values,
+        "differences": differences,
+        "verdicts": [
+            {"contrast": f"{r['arm']} - {r['against']}", "n_seeds": r["seeds"]}
+            | {k: r[k] for k in ("metric", "estimate", "low", "high", "verdict")}
+            for r in differences
+            if r["verdict"]
+        ],
+        "continuity": continuity,
+        "runs": runs,
+        "failed": [],
+        "examples": [
+            {
+                "row": 4071 + i, "label": labels[i % len(labels)], "image": PIXEL, "twin": PIXEL, "swapped": "color",
+                "rule": "most changed under plain" if i < 2 else "drawn at random",
+                "value": {"color": colors[-1]}, "twin_value": {"color": colors[0]},
+                "answers": [
+                    {
+                        "arm": a, "prediction": labels[i % len(labels)], "confidence": 0.71, "correct": True,
+                        "twin_prediction": labels[(i + 1) % len(labels)], "twin_confidence": 0.88,
+                        "twin_correct": False,
+                    }
+                    for a in arms
+                ],
+            }
+            for i in range(4)
+        ],
+        "sprite": {"image": PIXEL, "alt": "one image of each group"},
+        "untrained": {"flip_rate": 0.31},
+        "checks": [{"level": "ok", "text": "train and test share no image"}],
+        "notes": ["hue is one of the perturbations and undoes part of a red/blue shortcut"],
+        "hint": {
+            "text": "about 8 seeds would settle semcont - aug; fix the number first",
+            "command": "biaskit compare aug semcont --on colormnist --seeds 8", "new_runs": 6, "seconds": 62.0,
+        },
+        "versions": {"biaskit": "0.1.0", "python": "3.11.9", "torch": "2.15.0"},
+        "machine": {
+            "system": "Linux", "cores": 4, "device": "cpu", "precision": "32", "threads": 1, "deterministic": True,
+        },
+    }  # fmt: skip
+
+
+def hostile() -> dict[str, Any]:
+    """Labels, values and arms whose names try to be markup, formulas, control codes or simply far too long."""
+    result = example(arms=HOSTILE[:3], labels=HOSTILE, colors=HOSTILE[4:6], images=2000)
+    result["data"]["summary"] = HOSTILE[0]
+    result["notes"] = HOSTILE[:3]
+    result["command"] = "biaskit compare '" + HOSTILE[1] + "'"
+    result["reliance"]["attribute_words"] = HOSTILE[1]
+    result["failed"] = [{"arm": HOSTILE[1], "seed": 0, "analyzer": "continuity", "reason": HOSTILE[0]}]
+    return result
+
+
+def settled(result: dict[str, Any], **verdicts: str) -> dict[str, Any]:
+    """Copy a result and set verdicts by hand: ``settled(result, aug_plain="worse")`` for the reliance metric."""
+    result = copy.deepcopy(result)
+    for row in result["differences"]:
+        word = verdicts.get(f"{row['arm']}_{row['against']}")
+        if word is None or row["metric"] != result["reliance"]["metric"]:
+            continue
+        size = {"better": -0.024, "worse": 0.012, "no relevant difference": 0.0004}.get(word, -0.0022)
+        half = {"better": 0.0065, "worse": 0.006, "no relevant difference": 0.0034}.get(word, 0.0036)
+        row.update(verdict=word, reason="", estimate=size, low=size - half * 0.8, high=size + half * 0.8)
+        row.update(low_together=size - half, high_together=size + half)
+        row.update(seeds_needed=8 if word == "inconclusive" else None, images_needed=None)
+    return result
+
+
+def _row(arm: str, metric: str, value: Any, low: Any, high: Any, n: int, seeds: int) -> dict[str, Any]:
+    return {"arm": arm, "metric": metric, "value": value, "low": low, "high": high, "n": n, "seeds": seeds}
+
+
+def _value(arm: str, value: str, accuracy: Any, low: Any, high: Any, n: int) -> dict[str, Any]:
+    row = {"arm": arm, "attribute": "color", "value": value, "n": n}
+    return row | {"accuracy": accuracy, "low": low, "high": high}
+
+
+def _wilson(p: float, n: int) -> tuple[float, float]:
+    z = 1.95996
+    middle, half = p + z * z / 2 / n, z * np.sqrt(p * (1 - p) / n + z * z / 4 / n / n)
+    return float((middle - half) / (1 + z * z / n)), float((middle + half) / (1 + z * z / n))
+
+
+def _interval(x: np.ndarray, weight: np.ndarray, alpha: float = 0.05) -> tuple[float, float]:
+    """Mean and half-width of a linear metric: seeds (t) and images (normal) in quadrature."""
+    per_seed = x @ weight
+    image = float(((x.mean(0) - x.mean()) ** 2 * weight**2).sum())
+    seed = float(per_seed.var(ddof=1) / len(x)) if len(x) > 1 else 0.0
+    t = float(stats.t.ppf(1 - alpha / 2, len(x) - 1)) if len(x) > 1 else 0.0
+    return float(per_seed.mean()), float(np.hypot(t * seed**0.5, stats.norm.ppf(1 - alpha / 2) * image**0.5))
+
+
+def _differences(
+    arms: Sequence[str], right: dict[str, np.ndarray], flip: dict[str, np.ndarray], contrast: np.ndarray, metric: str
+) -> list[dict[str, Any]]:
+    rows = []
+    pairs = list(itertools.combinations(arms, 2))
+    for name in ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds"):
+        for against, arm in pairs:
+            x = (flip if name == "flip_rate" else right)[arm] * 1.0 - (flip if name == "flip_rate" else right)[against]
+            weight = contrast if name == "gap" else np.ones(x.shape[1]) / x.shape[1]
+            if name == "worst_group_accuracy":
+                weight = np.where(contrast < 0, 1, 0) / max((contrast < 0).sum(), 1)
+            estimate, half = _interval(x, weight)
+            _, joint = _interval(x, weight, 0.05 / (2 * len(pairs)))
+            row: dict[str, Any] = {
+                "metric": name, "arm": arm, "against": against, "estimate": estimate, "low": estimate - half,
+                "high": estimate + half, "seeds": len(x), "n": x.shape[1],
+                "image_share": 0.8 if name == "worst_group_accuracy" else 0.3, "p": None, "p_holm": None,
+                "low_together": None, "high_together": None, "verdict": None, "reason": "", "detectable": None,
+                "seeds_needed": None, "images_needed": None, "new_runs": None,
+            }  # fmt: skip
+            if name in (metric, "average_accuracy"):
+                low, high = estimate - joint, estimate + joint
+                word = "inconclusive"
+                if -0.005 <= low and high <= 0.005:
+                    word = "no relevant difference"
+                elif low > 0 or high < 0:
+                    word = "better" if (estimate > 0) == (name == "average_accuracy") else "worse"
+                reason = "needs 3 seeds" if len(x) < 3 else ""
+                p = float(2 * stats.norm.sf(abs(estimate) / max(half / 1.96, 1e-9)))
+                row.update(low_together=low, high_together=high, p=p, p_holm=min(1.0, p * 6), reason=reason)
+                row.update(verdict=word if not reason else "inconclusive", detectable=joint * 1.4)
+                if word == "inconclusive":
+                    row.update(seeds_needed=8, new_runs=6)
+            rows.append(row)
+    return rows
