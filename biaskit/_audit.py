@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,19 @@ import pandas as pd
 import torch
 from torch import nn
 
+from biaskit._result import assemble
 from biaskit._train import machine
 from biaskit.data import Dataset
 from biaskit.disk import disk_errors, plain
 from biaskit.errors import BiaskitError, DataError, UnsupportedModel
+from biaskit.measures import ArmEvidence, Ground
+from biaskit.output import write_result
+from biaskit.recipes import Arm
 from biaskit.registry import bind, find
 from biaskit.runs import Run, prediction_table
 from biaskit.subject import Column, Result, Subject
 
-__all__ = ["DEFAULT_ANALYZERS", "Audit", "analyze_run", "audit", "resolve_analyzers"]
+__all__ = ["DEFAULT_ANALYZERS", "Audit", "analyze_run", "audit", "audit_result", "collect", "resolve_analyzers"]
 
 DEFAULT_ANALYZERS = ("group_accuracy", "parity", "counterfactual_flips", "continuity")
 
@@ -45,7 +51,8 @@ class Audit(Mapping[str, Result]):
     failed: Mapping[str, str]
     subject: Subject
     name: str = "model"
-    arm_card: Mapping[str, Any] = field(default_factory=dict)
+    run: Run | None = None
+    seconds: float = 0.0
 
     def __getitem__(self, key: str) -> Result:
         name = key.replace("-", "_")
@@ -68,9 +75,6 @@ class Audit(Mapping[str, Result]):
 
     def save(self, folder: str | Path) -> Path:
         """Write result.json, predictions.parquet, tables/*.csv and figures/*.svg; then ``bk.report(folder)``."""
-        from biaskit._compare import audit_result
-        from biaskit.output import write_result
-
         return write_result(Path(folder), audit_result(self), self.predictions, self.tables())
 
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -125,7 +129,7 @@ def audit(
         subject = Subject(model, data, device=where)
     else:
         raise UnsupportedModel(f"audit needs a torch module or a Run; got {type(model).__name__}")
-    card = model.card if isinstance(model, Run) else {}
+    started = time.perf_counter()
     label = name or (model.arm if isinstance(model, Run) else type(model).__name__)
     results, failed = {}, {}
     for one, options in wanted.items():
@@ -133,7 +137,56 @@ def audit(
             results[one] = find("analyzer", one)(subject, **options)
         except BiaskitError as error:
             failed[one] = str(error)
-    return Audit(results, failed, subject, label, card)
+    run = model if isinstance(model, Run) else None
+    return Audit(results, failed, subject, label, run, time.perf_counter() - started)
+
+
+def audit_result(one: Audit) -> dict[str, Any]:
+    """What result.json of an audit holds: the layout of a comparison with one arm and no differences."""
+    ground = Ground(one.subject.dataset)
+    seed = one.run.seed if one.run else 0
+    evidence = collect(one.name, [seed], {(one.name, seed): one}, ground)
+    arm = Arm(one.name, one.run.card if one.run else {"summary": "the model that was audited"})
+    return assemble(
+        kind="audit",
+        arms=[arm],
+        evidence=[evidence],
+        ground=ground,
+        differences=[],
+        runs=[dataclasses.replace(one.run, arm=one.name)] if one.run else [],
+        failed=[{"arm": one.name, "seed": seed, "analyzer": name, "reason": why} for name, why in one.failed.items()],
+        looks=[1],
+        margin=None,
+        reference=None,
+        where=one.run.where if one.run else machine(one.subject.device),
+        command=f"bk.audit({one.name}, {ground.dataset.name})",
+        seconds=one.seconds,
+    )
+
+
+def collect(name: str, seeds: Sequence[int], audits: Mapping[tuple[str, int], Audit], ground: Ground) -> ArmEvidence:
+    """The answers of one arm as arrays over seeds and images."""
+    answers, before, after, samples = [], [], [], []
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for seed in seeds:
+        subject = audits[name, seed].subject
+        answers.append(subject.predictions(ground.test))
+        if ground.twins is not None:
+            before.append(subject.predictions(ground.twins[0]))
+            after.append(subject.predictions(ground.twins[1]))
+        for analyzer, result in audits[name, seed].results.items():
+            tables.setdefault(analyzer, []).append(result.table.assign(seed=seed))
+            if analyzer == "continuity" and result.samples is not None:
+                samples.append(result.samples.assign(seed=seed))
+    return ArmEvidence(
+        name,
+        tuple(seeds),
+        np.stack(answers),
+        np.stack(before) if before else None,
+        np.stack(after) if after else None,
+        pd.concat(samples, ignore_index=True) if samples else None,
+        {analyzer: pd.concat(parts, ignore_index=True) for analyzer, parts in tables.items()},
+    )
 
 
 def resolve_analyzers(
@@ -157,7 +210,9 @@ def analyze_run(run: Run, data: Dataset, wanted: Mapping[str, Mapping[str, Any]]
     for name, options in wanted.items():
         function = find("analyzer", name)
         key = hashlib.sha256(
-            (inspect.getsource(inspect.getmodule(function) or function) + json.dumps(plain(options), sort_keys=True)).encode()
+            (
+                inspect.getsource(inspect.getmodule(function) or function) + json.dumps(plain(options), sort_keys=True)
+            ).encode()
         ).hexdigest()[:12]
         stem = run.folder / "analyses" / f"{name}-{key}"
         stored = _read(stem, name)
@@ -170,7 +225,7 @@ def analyze_run(run: Run, data: Dataset, wanted: Mapping[str, Mapping[str, Any]]
             failed[name] = str(error)
             continue
         _write(stem, results[name])
-    return Audit(results, failed, subject, run.arm, run.card)
+    return Audit(results, failed, subject, run.arm, run)
 
 
 class _LazySubject(Subject):
@@ -215,4 +270,3 @@ def _read(stem: Path, name: str) -> Result | None:
         )
     except (OSError, ValueError, KeyError):
         return None
-

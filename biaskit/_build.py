@@ -14,7 +14,17 @@ from biaskit.errors import DataError, SpecError, UnknownName, nearest
 from biaskit.home import home
 from biaskit.registry import bind, find
 from biaskit.rng import numpy_generator
-from biaskit.specs import Component, DatasetCard, apply_override, card_names, card_path, has_key, load_card, parse_override, read_toml
+from biaskit.specs import (
+    Component,
+    DatasetCard,
+    apply_override,
+    card_names,
+    card_path,
+    has_key,
+    load_card,
+    parse_override,
+    read_toml,
+)
 
 __all__ = ["bind_component", "build", "default_folder", "load"]
 
@@ -70,7 +80,9 @@ def build(
             raise SpecError(f"--set {text!r}: a build has no arm {arm!r}; write {key}=...")
         if not has_key(bound, key):
             close = nearest(key, _keys(bound))
-            raise SpecError(f"--set {key}: {where} has no such key; {f'did you mean {close[0]}?' if close else 'see: biaskit show ' + spec.name}")
+            raise SpecError(
+                f"--set {key}: {where} has no such key; {f'did you mean {close[0]}?' if close else 'see: biaskit show ' + spec.name}"
+            )
         given = apply_override(given, key, value)
         spec = load_card("dataset", given, where)
         bound = _bound(spec, where)

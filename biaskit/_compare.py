@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from biaskit import stats
-from biaskit._audit import Audit, analyze_run, resolve_analyzers
+from biaskit._audit import Audit, analyze_run, collect, resolve_analyzers
 from biaskit._result import assemble
 from biaskit._train import Machine, Tick, machine
 from biaskit.data import Dataset
@@ -25,7 +25,7 @@ from biaskit.output import write_result
 from biaskit.recipes import Arm, bind_arms, fingerprint
 from biaskit.runs import Run, train_arm
 
-__all__ = ["Comparison", "Progress", "collect", "compare", "differences", "linear_difference", "run_all"]
+__all__ = ["Comparison", "Progress", "compare", "differences", "linear_difference", "run_all"]
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def compare(
     where = machine(device, deterministic=deterministic)
     runs, audits = run_all(bound, data, numbers, wanted, where, progress)
 
-    evidence = [collect(arm.name, numbers, runs, audits, ground) for arm in bound]
+    evidence = [collect(arm.name, numbers, audits, ground) for arm in bound]
     look = fingerprint([data.fingerprint, sorted(fingerprint(_essence(arm)) for arm in bound), reference, margin])
     looks = record_look(look, len(numbers)) if len(bound) > 1 and len(numbers) >= 3 else [len(numbers)]
     rows = differences(evidence, ground, reference=reference, margin=margin, looks=len(looks))
@@ -217,36 +217,6 @@ def compare(
     return Comparison(result, data, audits, predictions[order])
 
 
-def collect(
-    name: str,
-    seeds: Sequence[int],
-    runs: Mapping[tuple[str, int], Run],
-    audits: Mapping[tuple[str, int], Audit],
-    ground: Ground,
-) -> ArmEvidence:
-    """The stored answers of one arm as arrays over seeds and images."""
-    answers, before, after, tables, samples = [], [], [], {}, []
-    for seed in seeds:
-        subject = audits[name, seed].subject
-        answers.append(subject.predictions(ground.test))
-        if ground.twins is not None:
-            before.append(subject.predictions(ground.twins[0]))
-            after.append(subject.predictions(ground.twins[1]))
-        for analyzer, result in audits[name, seed].results.items():
-            tables.setdefault(analyzer, []).append(result.table.assign(seed=seed))
-            if analyzer == "continuity" and result.samples is not None:
-                samples.append(result.samples.assign(seed=seed))
-    return ArmEvidence(
-        name,
-        tuple(seeds),
-        np.stack(answers),
-        np.stack(before) if before else None,
-        np.stack(after) if after else None,
-        pd.concat(samples, ignore_index=True) if samples else None,
-        {analyzer: pd.concat(parts, ignore_index=True) for analyzer, parts in tables.items()},
-    )
-
-
 def differences(
     evidence: Sequence[ArmEvidence],
     ground: Ground,
@@ -261,9 +231,7 @@ def differences(
     and no verdict word.
     """
     pairs = [
-        (a, b)
-        for a, b in itertools.combinations(evidence, 2)
-        if reference is None or reference in (a.name, b.name)
+        (a, b) for a, b in itertools.combinations(evidence, 2) if reference is None or reference in (a.name, b.name)
     ]
     pairs = [(b, a) if b.name == reference else (a, b) for a, b in pairs]
     metrics = {metric.name: metric for metric in metrics_of(ground)}
@@ -284,7 +252,13 @@ def differences(
         )
     )
     return [
-        {"metric": name, "arm": b.name, "against": a.name, **_row(d, extra), **_verdict(d, verdicts.get(id(d)), len(judged), margin)}
+        {
+            "metric": name,
+            "arm": b.name,
+            "against": a.name,
+            **_row(d, extra),
+            **_verdict(d, verdicts.get(id(d)), len(judged), margin),
+        }
         for name, a, b, d, extra in found
     ]
 
@@ -339,10 +313,18 @@ def _row(d: stats.Difference, extra: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _verdict(
-    d: stats.Difference, verdict: stats.Verdict | None, family: int, margin: float | None
-) -> dict[str, Any]:
-    keys = ("p", "p_holm", "low_together", "high_together", "verdict", "detectable", "seeds_needed", "images_needed", "new_runs")
+def _verdict(d: stats.Difference, verdict: stats.Verdict | None, family: int, margin: float | None) -> dict[str, Any]:
+    keys = (
+        "p",
+        "p_holm",
+        "low_together",
+        "high_together",
+        "verdict",
+        "detectable",
+        "seeds_needed",
+        "images_needed",
+        "new_runs",
+    )
     if verdict is None:
         return {**dict.fromkeys(keys), "reason": d.reason}
     effect = margin if margin is not None else abs(d.estimate)
@@ -417,4 +399,3 @@ def _command(
     words += ["--reference", reference] if reference else []
     words += ["--margin", str(margin)] if margin is not None else []
     return shlex.join(words)
-

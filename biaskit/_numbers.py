@@ -1,16 +1,22 @@
-"""How a number looks: one place for percent, points, p and intervals, in two alphabets (terminal and HTML)."""
+"""How a number looks: one place for percent, points, p and intervals, in two alphabets (terminal and
+HTML)."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ASCII", "TYPOGRAPHIC", "Numbers", "shown"]
+__all__ = ["ASCII", "TYPOGRAPHIC", "Numbers", "shown", "visible"]
 
 NARROW = 0.002
 """An interval of a rate narrower than 0.2 points gets one decimal more, value and interval alike."""
+INVISIBLE = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff\\ufffe\\uffff]"
+)
+"""Characters that steer terminals, break lines or turn the direction of the text around them."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,10 @@ class Numbers:
         """Write a rate: ``95.4 %``."""
         return self.of(value, "%")[0] + " %"
 
+    def points(self, value: float) -> str:
+        """Write a size that was given, not measured, with the digits it was given: ``0.5 points``."""
+        return f"{value * 100:.6g} points"
+
     def about(self, value: float, unit: str) -> str:
         """Write an uncertain size with two significant digits and its unit: ``0.52 points``."""
         return f"{self.significant(abs(value) * 100)} points" if unit else self.significant(abs(value))
@@ -157,6 +167,27 @@ def shown(
         metric["unit"],
         low=row.get("low"),
         high=row.get("high"),
-        signed=key == "estimate",
+        signed=key == "estimate" and not row.get("ratio"),
         significant=metric["name"] == "ds",
     )
+
+
+def visible(value: Any) -> Any:
+    r"""Copy a result with every control character in its texts, keys included, written out as ``\x1b``.
+
+    Names come from data and end on terminals and pages: one that moves the cursor or turns the direction
+    of writing
+    would change what its neighbors seem to say.
+
+    Examples
+    --------
+    >>> visible({"label": ["cat", "\x1b[2Jdog"]})
+    {'label': ['cat', '\\x1b[2Jdog']}
+    """
+    if isinstance(value, str):
+        return INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+    if isinstance(value, Mapping):
+        return {visible(key): visible(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [visible(one) for one in value]
+    return value

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from biaskit import stats
-from biaskit._compare import Progress, collect, linear_difference, run_all
+from biaskit._audit import collect
+from biaskit._compare import Progress, linear_difference, run_all
 from biaskit._train import machine
 from biaskit.data import Dataset
 from biaskit.errors import SpecError
@@ -58,9 +59,9 @@ def plan(
     arms = bind_arms([first, second], data, set)
     seeds = list(range(pilot))
     where = machine(device, deterministic=deterministic)
-    runs, audits = run_all(arms, data, seeds, {}, where, progress)
+    _, audits = run_all(arms, data, seeds, {}, where, progress)
     ground = Ground(data)
-    a, b = (collect(arm.name, seeds, runs, audits, ground) for arm in arms)
+    a, b = (collect(arm.name, seeds, audits, ground) for arm in arms)
     metrics = [metric for metric in metrics_of(ground) if metric.verdict]
     rows = []
     for metric in metrics:
@@ -77,7 +78,9 @@ def plan(
             "images": float("nan") if images is None else images,
         }
         for count in (3, 5, 10, 20):
-            wider = dataclasses.replace(d, seeds=count, seeds_each=(count, count), df=count - 1, se_seed=d.se_seed * (d.seeds / count) ** 0.5)
+            wider = dataclasses.replace(
+                d, seeds=count, seeds_each=(count, count), df=count - 1, se_seed=d.se_seed * (d.seeds / count) ** 0.5
+            )
             row[f"detectable_{count}"] = stats.smallest_detectable(wider, len(metrics))
         rows.append(row)
     return pd.DataFrame(rows)

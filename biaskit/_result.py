@@ -237,7 +237,9 @@ def _examples(evidence: Sequence[ArmEvidence], ground: Ground, each: int = 3) ->
     drawn = numpy_generator(0, "examples").permutation(rest)[:each]
     table, dataset = ground.dataset.table, ground.dataset
     found = []
-    for place, rule in [(one, f"most changed under {first.name}") for one in top] + [(one, "drawn at random") for one in drawn]:
+    for place, rule in [(one, f"most changed under {first.name}") for one in top] + [
+        (one, "drawn at random") for one in drawn
+    ]:
         row, twin = int(rows[place]), int(twins[place])
         pair = dataset.images.gather(torch.tensor([row, twin])).permute(0, 2, 3, 1).numpy()
         found.append(
@@ -306,4 +308,3 @@ def _versions() -> dict[str, str]:
 
 def _device_name(device: str) -> str:
     return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
-

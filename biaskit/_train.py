@@ -25,7 +25,7 @@ from biaskit.rng import derive, scoped, torch_generator
 __all__ = ["Machine", "Tick", "evaluate", "fit", "machine", "make_model"]
 
 #: Images per forward pass where no gradient is kept.
-EVAL_BATCH = 1000
+EVAL_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -183,16 +183,18 @@ def fit(
                     if tick is not None and now - last > 0.1:
                         last = now
                         done = (step + 1) * len(index)
-                        tick(Tick(number, epoch, epochs, (step + 1) / parts, done / (now - started), float(loss.detach())))
+                        tick(
+                            Tick(
+                                number, epoch, epochs, (step + 1) / parts, done / (now - started), float(loss.detach())
+                            )
+                        )
             mean = float(total) / len(rows)
             if not math.isfinite(mean):
                 raise BiaskitError(
                     f"{card['name']}, seed {seed}: the loss is {mean} in epoch {epoch + 1} of stage {number}; lower the "
                     f"rate with --set stage.{number}.optimizer.lr=..., or set stage.{number}.clip=1.0"
                 )
-            history.append(
-                {"stage": number, "epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started}
-            )
+            history.append({"stage": number, "epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started})
             if resume is not None:
                 _save_state(resume, number, epoch, model, loss_function, optimizer, history)
         state = None
@@ -206,7 +208,8 @@ def evaluate(model: nn.Module, dataset: Dataset, rows: np.ndarray[Any, Any], dev
     model.eval()
     index = torch.from_numpy(rows)
     found = [
-        model(dataset.images.gather(part).to(device).float().div_(255.0)).float().cpu() for part in index.split(EVAL_BATCH)
+        model(dataset.images.gather(part).to(device).float().div_(255.0)).float().cpu()
+        for part in index.split(EVAL_BATCH)
     ]
     return torch.cat(found)
 
@@ -220,7 +223,9 @@ def _perturbation(component: Mapping[str, Any] | None) -> Callable[[Tensor, torc
     if component is None:
         return None
     function = find("perturbation", component["name"])
-    options = {key: tuple(value) if isinstance(value, list) else value for key, value in component.items() if key != "name"}
+    options = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in component.items() if key != "name"
+    }
 
     @torch.no_grad()
     def perturb(images: Tensor, generator: torch.Generator) -> Tensor:

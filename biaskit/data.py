@@ -350,7 +350,9 @@ def categorical(
         raise DataError(f"{name}: {len(listed):,} values for {count:,} images")
     empty = [row for row, value in enumerate(listed) if value is None or value != value]
     if empty:
-        raise DataError(f"{name} is empty in {len(empty):,} rows (first: row {empty[0]}); give them a value or drop them")
+        raise DataError(
+            f"{name} is empty in {len(empty):,} rows (first: row {empty[0]}); give them a value or drop them"
+        )
     if categories is None:
         unique = set(listed)
         numeric = all(isinstance(value, int | float) for value in unique)

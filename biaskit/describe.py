@@ -79,9 +79,7 @@ def sprite(dataset: Dataset, *, twins: bool = False) -> npt.NDArray[np.uint8]:
     return np.concatenate([upper, np.full((3, upper.shape[1], 3), 255, np.uint8), lower])
 
 
-def _canvas(
-    dataset: Dataset, groups: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
-) -> npt.NDArray[np.uint8]:
+def _canvas(dataset: Dataset, groups: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     pixels = dataset.images.gather(torch.from_numpy(rows)).permute(0, 2, 3, 1).numpy()
     labels, values = dataset.group_shape[0], int(np.prod(dataset.group_shape[1:], dtype=int))
     _, height, width = dataset.images.shape

@@ -21,11 +21,14 @@ __all__ = ["IN_MEMORY", "ArrayImages", "EncodedImages", "Images", "as_array", "c
 
 #: Sets up to this many bytes are held in memory; larger ones stay on disk or are rendered when asked for.
 IN_MEMORY = 4 * 2**30
+#: Images that one thread decodes at a time; handing over single small images would cost as much as decoding
+#: them.
+_PORTION = 16
 
 
 @runtime_checkable
 class Images(Protocol):
-    """The one way to pixels. ``shape`` is (C, H, W); ``gather`` gives uint8 (B, C, H, W), channels last in memory."""
+    """The one way to pixels: ``shape`` is (C, H, W), ``gather`` gives uint8 (B, C, H, W), channels last."""
 
     @property
     def shape(self) -> tuple[int, int, int]: ...
@@ -108,16 +111,16 @@ class EncodedImages:
     encoded : sequence of Path, or of bytes
         JPEG, PNG and whatever else Pillow reads; decoded to RGB.
     size : int, optional
-        Side in pixels: the shorter side is resized to it (bilinear) and the center is cut out. Without it every
-        image must have the size of the first.
+        Side in pixels: the shorter side is resized to it (bilinear) and the center is cut out. Without it
+        every image must have the size of the first.
     names : sequence of str, optional
         What messages call the images; default: the paths.
 
     Raises
     ------
     DataError
-        No images; one that cannot be decoded, has more than 8 bits per channel, or is of another size than the
-        first. The message names it.
+        No images; one that cannot be decoded, has more than 8 bits per channel, or is of another size than
+        the first. The message names it.
 
     Examples
     --------
@@ -137,7 +140,7 @@ class EncodedImages:
     ) -> None:
         if not encoded:
             raise DataError("a set of images without an image")
-        self._encoded = list(encoded)
+        self._encoded: list[Path | bytes] = list(encoded)
         self._names = names
         self._size = size
         self._pool: ThreadPoolExecutor | None = None
@@ -155,11 +158,17 @@ class EncodedImages:
         return self._shape
 
     def gather(self, index: Tensor) -> Tensor:
-        rows = index.tolist()
-        if not rows:
-            return torch.empty((0, *self.shape), dtype=torch.uint8)
-        decoded = list(self._threads().map(self._decode, rows))
-        return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2)
+        rows: list[int] = index.tolist()
+        _, height, width = self.shape
+        pixels = np.empty((len(rows), height, width, 3), np.uint8)
+
+        def decode(start: int) -> None:
+            for place in range(start, min(start + _PORTION, len(rows))):
+                pixels[place] = self._decode(rows[place])
+
+        for _ in self._threads().map(decode, range(0, len(rows), _PORTION)):
+            pass  # asking for each result raises what a thread raised
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
     def _threads(self) -> ThreadPoolExecutor:
         # Threads do not survive a fork: a worker process starts its own.
@@ -176,16 +185,19 @@ class EncodedImages:
 
     def _decode(self, row: int) -> npt.NDArray[np.uint8]:
         encoded = self._encoded[row]
+        file = io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
         try:
-            with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as opened:
+            with Image.open(file) as opened:
                 if opened.mode.startswith(("I", "F")):
                     raise DataError(
-                        f"{self._name(row)} has more than 8 bits per pixel ({opened.mode}); convert it to 8 bits"
+                        f"{self._name(row)} has more than 8 bits per pixel ({opened.mode}); convert it"
                     )
                 pixels = np.asarray(fitted(opened.convert("RGB"), self._size))
         except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
             reason = str(error).partition("<")[0].rstrip() if isinstance(encoded, bytes) else str(error)
-            raise DataError(f"{self._name(row)}: not a readable image ({reason}); repair or remove it") from None
+            raise DataError(
+                f"{self._name(row)}: not a readable image ({reason}); repair or remove it"
+            ) from None
         if self._shape is not None and pixels.shape[:2] != self._shape[1:]:
             raise DataError(
                 f"{self._name(row)} is {pixels.shape[1]} x {pixels.shape[0]} pixels, the first image "

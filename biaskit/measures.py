@@ -18,7 +18,16 @@ from biaskit.data import TWIN, Dataset
 from biaskit.rng import numpy_generator
 from biaskit.specs import DatasetCard
 
-__all__ = ["ArmEvidence", "Ground", "Metric", "attribute_values", "group_rows", "headline", "metrics_of", "seed_interval"]
+__all__ = [
+    "ArmEvidence",
+    "Ground",
+    "Metric",
+    "attribute_values",
+    "group_rows",
+    "headline",
+    "metrics_of",
+    "seed_interval",
+]
 
 Floats = npt.NDArray[np.float64]
 #: Draws of the permutation test and of the noise floor.
@@ -148,7 +157,9 @@ def metrics_of(ground: Ground) -> list[Metric]:
         meaning = f"share of test images whose answer changes when only the {words} is swapped; 0 is best"
         found.append(Metric("flip_rate", "flip rate", "%", "lower", meaning, decides == "flip_rate"))
     found.append(
-        Metric("average_accuracy", "accuracy", "%", "higher", "share of right answers on the test set as it is mixed", True)
+        Metric(
+            "average_accuracy", "accuracy", "%", "higher", "share of right answers on the test set as it is mixed", True
+        )
     )
     if gap is not None:
         meaning = f"accuracy on {gap.plus} minus accuracy on {gap.minus}, standardized over labels; 0 is best"
@@ -180,14 +191,25 @@ def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
         rows.append(_row("adjusted_average_accuracy", stats.arm_rate(correct, weights / weights.sum(), ground.groups)))
     spread = stats.arm_max_min_gap(correct, ground.groups, ground.splits)
     rows.append(
-        {"metric": "max_min_gap", "value": spread.observed, "low": spread.low, "high": spread.high, "n": n, "half_split": spread.estimate}
+        {
+            "metric": "max_min_gap",
+            "value": spread.observed,
+            "low": spread.low,
+            "high": spread.high,
+            "n": n,
+            "half_split": spread.estimate,
+        }
     )
     for column in ("nds", "ds"):
         values = arm.per_image(column, 1)
         if values is not None:
             c = np.full(values.shape[1], 1 / values.shape[1])
             rows.append(_row(column, stats.arm_contrast(values, c, floor=False)))
-    for analyzer, column in (("continuity", "discontinuity_rate"), ("parity", "demographic_parity_difference"), ("parity", "equalized_odds_difference")):
+    for analyzer, column in (
+        ("continuity", "discontinuity_rate"),
+        ("parity", "demographic_parity_difference"),
+        ("parity", "equalized_odds_difference"),
+    ):
         if analyzer in arm.tables:
             rows.append(_over_seeds(arm.tables[analyzer], column))
     return [{"arm": arm.name, "seeds": len(arm.seeds), **row} for row in rows]

@@ -376,7 +376,8 @@ class GroupCounts:
         sizes = [len(values[name]) for name in names]
         codes: Any = np.indices(sizes).reshape(len(names), -1)
         columns = {
-            name: pd.Categorical.from_codes(codes[i], list(values[name])) for i, name in enumerate(names)
+            name: pd.Categorical.from_codes(codes[i], pd.Index(values[name], dtype=object))
+            for i, name in enumerate(names)
         }
         return pd.DataFrame(columns)
 

@@ -25,7 +25,9 @@ def write_result(
         predictions.to_parquet(work / "predictions.parquet", index=False)
         (work / "tables").mkdir()
         for name, table in tables.items():
-            flat = table.loc[:, [not table[column].map(lambda one: isinstance(one, dict | list)).any() for column in table]]
+            flat = table.loc[
+                :, [not table[column].map(lambda one: isinstance(one, dict | list)).any() for column in table]
+            ]
             flat.to_csv(work / "tables" / f"{name}.csv", index=False)
         (work / "figures").mkdir()
         for name, drawing in figures(result).items():

@@ -150,6 +150,7 @@ def _bind(content: Mapping[str, Any], where: str, dataset: Dataset) -> dict[str,
             one["perturbation"] = plain(bind_component("perturbation", stage.perturbation, f"{place}.perturbation"))
         one["epochs"] = stage.epochs or budget.epochs
         one["batch_size"] = stage.batch_size or budget.batch_size
+        one["optimizer"] = (stage.optimizer or budget.optimizer).model_dump()
         bound["stage"].append(one)
     return bound
 

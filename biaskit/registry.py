@@ -86,7 +86,7 @@ def find(kind: str, name: str) -> Callable[..., Any]:
         raise UnknownName(kind, name, known)
     plugin = known[wanted]
     found = plugin.load() if plugin else getattr(importlib.import_module(KINDS[kind]), wanted)
-    return typing.cast(Callable[..., Any], found)
+    return typing.cast("Callable[..., Any]", found)
 
 
 def options(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:

@@ -125,9 +125,7 @@ def train(
     return train_arm(arm, data, seed, machine(device, deterministic=deterministic), tick)
 
 
-def train_arm(
-    arm: Arm, data: Dataset, seed: int, where: Machine, tick: Callable[[Tick], None] | None = None
-) -> Run:
+def train_arm(arm: Arm, data: Dataset, seed: int, where: Machine, tick: Callable[[Tick], None] | None = None) -> Run:
     """As :func:`train`, for an arm that is bound already."""
     key = run_fingerprint(arm, data, seed, where)
     folder = home() / "runs" / key[:16]
@@ -233,7 +231,11 @@ def clean(*, unfinished_only: bool = False) -> tuple[int, int]:
             continue
         try:
             with _lock(path.with_suffix("")):
-                size += sum(one.stat().st_size for one in path.rglob("*") if one.is_file()) if path.is_dir() else path.stat().st_size
+                size += (
+                    sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+                    if path.is_dir()
+                    else path.stat().st_size
+                )
                 if path.is_dir():
                     shutil.rmtree(path)
                 else:

@@ -1,4 +1,5 @@
-"""From the tables of a comparison to sentences: every finding is a template filled with numbers, never prose by hand.
+"""From the tables of a comparison to sentences: every finding is a template filled with numbers, never
+prose by hand.
 
 All functions are pure: they read the result dictionary (``result.json``, schema 1) and return text.
 """
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 from biaskit._numbers import ASCII, Numbers
 
-__all__ = ["Pair", "decided_by", "gaps", "listed", "methods", "notes", "pairs", "rests_on", "settle", "verdict"]
+__all__ = ["Pair", "decided_by", "gaps", "listed", "pairs", "verdict", "verdict_sentence"]
 
 Result = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -34,7 +35,7 @@ class Pair:
 
 
 def listed(names: Iterable[str], word: str = "and") -> str:
-    """Join names the way a sentence does.
+    """Join names the way a sentence does; of more than six the first five are told.
 
     Examples
     --------
@@ -42,17 +43,23 @@ def listed(names: Iterable[str], word: str = "and") -> str:
     'plain, aug and semcont'
     """
     names = list(names)
+    if len(names) > 6:
+        names = [*names[:5], f"{len(names) - 5} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
 def kind(row: Row) -> str:
     """Give the verdict word of a difference; below three seeds there is none, whatever was computed."""
-    return NONE if row["seeds"] < 3 else cast(str, row["verdict"])
+    return NONE if row["seeds"] < 3 else cast("str", row["verdict"])
 
 
 def compared(result: Result, metric: str) -> list[Row]:
     """Give the differences of one metric that carry a verdict, in the order of the result."""
-    return [r for r in result["differences"] if r["metric"] == metric and r["verdict"] and r["estimate"] is not None]
+    return [
+        r
+        for r in result["differences"]
+        if r["metric"] == metric and r["verdict"] and r["estimate"] is not None
+    ]
 
 
 def headline(result: Result, metric: str, arm: str) -> Row | None:
@@ -62,7 +69,8 @@ def headline(result: Result, metric: str, arm: str) -> Row | None:
 
 
 def interval(row: Row, margin: float | None) -> tuple[float, float] | None:
-    """Choose the interval to tell beside a verdict: the joint one, or the pair's own, whichever shows the verdict.
+    """Choose the interval to tell beside a verdict: the joint one, or the pair's own, whichever shows the
+    verdict.
 
     Holm's step-down rule and the two one-sided tests can settle a pair whose joint interval does not; telling
     that interval would contradict the verdict. None where neither shows it.
@@ -104,10 +112,15 @@ def verdict(result: Result, numbers: Numbers = ASCII) -> list[str]:
         count = "one seed" if len(result["seeds"]) == 1 else "two seeds"
         lead = [f"No verdict: {count} cannot tell a difference from luck."]
     elif not rows:
-        lead = [f"No verdict: the {_title(result, result['reliance']['metric'])} could not be compared."]
+        lead = [f"No verdict: the {title(result, result['reliance']['metric'])} could not be compared."]
     else:
         lead = _reliance(result, rows)
     return [*lead, _accuracy(result, arms, numbers)]
+
+
+def verdict_sentence(result: Result, numbers: Numbers = ASCII) -> str:
+    """Join the sentences of `verdict` into one line."""
+    return " ".join(verdict(result, numbers))
 
 
 def _alone(result: Result, arm: str, numbers: Numbers) -> list[str]:
@@ -116,7 +129,7 @@ def _alone(result: Result, arm: str, numbers: Numbers) -> list[str]:
     row, accuracy = headline(result, metric, arm), headline(result, ACCURACY, arm)
     words = result["reliance"]["attribute_words"]
     if row is None:
-        first = f"The {_title(result, metric)} of {arm} could not be computed."
+        first = f"The {title(result, metric)} of {arm} could not be computed."
     elif metric == "flip_rate":
         value, low, high = numbers.of(row["value"], "%", low=row["low"], high=row["high"])
         first = f"Swapping the {words} changes {value} % of the answers of {arm}{_brackets(low, high)}."
@@ -151,7 +164,10 @@ def _reliance(result: Result, rows: Sequence[Row]) -> list[str]:
     arms = [a["name"] for a in result["arms"]]
     words = {kind(r) for r in rows}
     if len(rows) > 1 and words == {OPEN} and not any(r["reason"] for r in rows):
-        return [f"No arm is shown to lean less on {on} than another: all {len(rows)} comparisons are inconclusive."]
+        return [
+            f"No arm is shown to lean less on {on} than another: all {len(rows)} comparisons are"
+            " inconclusive."
+        ]
     if len(rows) > 1 and words == {SAME}:
         return [f"{listed(arms)} lean on {on} equally, as far as it matters."]
     groups = _groups(rows)
@@ -168,7 +184,9 @@ def _reliance(result: Result, rows: Sequence[Row]) -> list[str]:
         sentences.append(_lead(group, on if index == 0 else "it", controls))
     if rest:
         settled = sum(kind(r) != OPEN for r in rest)
-        sentences.append(f"Of the other {len(rest)} comparisons, {settled or 'none'} {_are(settled)} settled.")
+        sentences.append(
+            f"Of the other {len(rest)} comparisons, {settled or 'none'} {_are(settled)} settled."
+        )
     return sentences
 
 
@@ -218,7 +236,9 @@ def _accuracy(result: Result, arms: Sequence[str], numbers: Numbers) -> str:
         groups = _groups([r for r in rows if arms[0] in (r["arm"], r["against"])])
         told += f"; only against {arms[0]} here"
     parts = []
-    for word, reason, subjects, others in sorted(groups, key=lambda g: [BETTER, WORSE, SAME, OPEN].index(g[0])):
+    for word, reason, subjects, others in sorted(
+        groups, key=lambda g: [BETTER, WORSE, SAME, OPEN].index(g[0])
+    ):
         are = "is" if len(subjects) == 1 else "are"
         if reason == IDENTICAL:
             parts.append(f"{listed([*others, *subjects])} give identical answers")
@@ -228,7 +248,9 @@ def _accuracy(result: Result, arms: Sequence[str], numbers: Numbers) -> str:
         elif word == SAME:
             parts.append(f"{listed(subjects)} {are} as accurate as {listed(others)}, as far as it matters")
         else:
-            parts.append(f"whether {listed(subjects, 'or')} differs from {listed(others, 'or')} is inconclusive")
+            parts.append(
+                f"whether {listed(subjects, 'or')} differs from {listed(others, 'or')} is inconclusive"
+            )
     return f"In accuracy ({told}), {'; '.join(parts)}."
 
 
@@ -236,8 +258,9 @@ def _draws(result: Result) -> str:
     return {1: "this one draw", 2: "these two draws"}.get(len(result["seeds"]), "these draws")
 
 
-def _title(result: Result, metric: str) -> str:
-    return next((cast(str, m["title"]) for m in result["metrics"] if m["name"] == metric), metric)
+def title(result: Result, metric: str) -> str:
+    """Give the name of a metric as people read it."""
+    return next((cast("str", m["title"]) for m in result["metrics"] if m["name"] == metric), metric)
 
 
 def _brackets(low: str, high: str) -> str:
@@ -258,13 +281,13 @@ def decided_by(result: Result) -> str:
     if metric == "flip_rate":
         what = f"the share of test images whose answer changes when only the {words} is swapped"
     else:
-        row = next((r for r in result["headline"] if r["metric"] == metric), {})
+        row: Row = next((r for r in result["headline"] if r["metric"] == metric), {})
         what = _sides(row, words) if metric == "gap" else f"the measure of reliance on the {words}"
     count = len(result["seeds"])
     seeds = "one seed" if count == 1 else f"{count} seeds"
     if len(result["arms"]) == 1:
-        return f"Measured by the {_title(result, metric)}: {what}; {seeds}."
-    return f"Decided by the {_title(result, metric)}: {what}. {seeds[0].upper()}{seeds[1:]} per arm, paired."
+        return f"Measured by the {title(result, metric)}: {what}; {seeds}."
+    return f"Decided by the {title(result, metric)}: {what}. {seeds[0].upper()}{seeds[1:]} per arm, paired."
 
 
 # ---------------------------------------------------------------------------------------------- the pairs
@@ -294,13 +317,15 @@ def _size(result: Result, row: Row, numbers: Numbers) -> str:
     ends = interval(row, margin)
     if word == SAME:
         span = f" ({_signed(numbers, ends)})" if ends else ""
-        return f"Any difference is smaller than {numbers.significant(margin * 100)} points{span}."
+        return f"Any difference is smaller than {numbers.points(margin)}{span}."
     flips = result["reliance"]["metric"] == "flip_rate"
     text = _open(numbers, ends, flips) if word == OPEN and ends else _moved(result, row, ends, numbers)
     if SIGN in (row["reason"] or ""):
         text += " The gap has changed sign, so smaller or larger says nothing about reliance."
     if word == OPEN and row["detectable"] is not None:
-        text += f" A difference of about {numbers.about(row['detectable'], '%')} would likely have been found."
+        text += (
+            f" A difference of about {numbers.about(row['detectable'], '%')} would likely have been found."
+        )
     return text
 
 
@@ -327,7 +352,10 @@ def _open(numbers: Numbers, ends: tuple[float, float], flips: bool) -> str:
     _, low, high = numbers.of(0.0, "points", low=ends[0], high=ends[1], signed=True)
     if not flips:
         return f"Anything from {low} to {high} points is possible."
-    sides = [(text.lstrip(f"+{numbers.minus}"), "fewer" if end < 0 else "more") for text, end in zip((low, high), ends)]
+    sides = [
+        (text.lstrip(f"+{numbers.minus}"), "fewer" if end < 0 else "more")
+        for text, end in zip((low, high), ends, strict=True)
+    ]
     if sides[0][1] == sides[1][1]:
         near, far = sorted(sides, key=lambda s: float(s[0]))
         return f"Anything from {near[0]} to {far[0]} points {far[1]} is possible."
@@ -337,7 +365,8 @@ def _open(numbers: Numbers, ends: tuple[float, float], flips: bool) -> str:
 def _directed(
     numbers: Numbers, estimate: float, ends: tuple[float, float] | None, less: str, more: str, of: str = ""
 ) -> str:
-    """Write a difference with a word for its direction: ``2.4 points fewer of its answers (1.7 to 3.0 fewer)``."""
+    """Write a difference with a word for its direction: ``2.4 points fewer of its answers (1.7 to 3.0
+    fewer)``."""
     word = less if estimate < 0 else more
     if ends is None:
         return f"{numbers.of(abs(estimate), 'points')[0]} points {word}{of}"
@@ -362,13 +391,17 @@ def _accuracy_of(row: Row | None, margin: float | None, numbers: Numbers) -> str
     if IDENTICAL in (row["reason"] or ""):
         return "Accuracy is the same."
     if word == SAME:
-        return "In accuracy there is no relevant difference" + (f" ({_signed(numbers, ends)})." if ends else ".")
+        return "In accuracy there is no relevant difference" + (
+            f" ({_signed(numbers, ends)})." if ends else "."
+        )
     if word == OPEN:
-        return "Whether accuracy differs is inconclusive" + (f" ({_signed(numbers, ends)} points)." if ends else ".")
+        return "Whether accuracy differs is inconclusive" + (
+            f" ({_signed(numbers, ends)} points)." if ends else "."
+        )
     return f"Accuracy is {_directed(numbers, row['estimate'], ends, 'lower', 'higher')}."
 
 
-# ------------------------------------------------------------------------- gap, what would settle it, notes
+# ---------------------------------------------------------------------------------------------- the gap
 
 
 def gaps(result: Result, numbers: Numbers = ASCII) -> list[str]:
@@ -386,7 +419,9 @@ def gaps(result: Result, numbers: Numbers = ASCII) -> list[str]:
         if row is None:
             continue
         value, low, high = numbers.of(row["value"], "points", low=row["low"], high=row["high"])
-        text = f"{arm['name']}: the gap, {_sides(row, result['reliance']['attribute_words'])}, is {value} points"
+        text = (
+            f"{arm['name']}: the gap, {_sides(row, result['reliance']['attribute_words'])}, is {value} points"
+        )
         text += _brackets(low, high)
         if row.get("noise") is not None and row.get("p") is not None:
             noise = numbers.of(row["noise"], "points")[0]
@@ -398,147 +433,3 @@ def gaps(result: Result, numbers: Numbers = ASCII) -> list[str]:
             )
         sentences.append(text + ".")
     return sentences
-
-
-def settle(result: Result, numbers: Numbers = ASCII) -> list[str]:
-    """Say what would turn the open pairs into a verdict: more seeds, more images, or neither."""
-    if len(result["arms"]) == 1:
-        return ["A second arm: how much is much can only be told beside another recipe."]
-    if len(result["seeds"]) < 3:
-        return ["At least 3 seeds, better 5. Below that a difference and luck look the same."]
-    rows = compared(result, result["reliance"]["metric"])
-    if not rows:
-        return [f"The {_title(result, result['reliance']['metric'])} of at least two arms."]
-    still = [r for r in rows if kind(r) == OPEN and not r["reason"]]
-    if not still:
-        return [f"Every comparison of the {_title(result, result['reliance']['metric'])} that can be settled is."]
-    by_seeds = sorted((r for r in still if r["seeds_needed"]), key=lambda r: r["seeds_needed"])
-    by_images = sorted((r for r in still if not r["seeds_needed"] and r["images_needed"]), key=lambda r: r["images_needed"])
-    neither = [r for r in still if not r["seeds_needed"] and not r["images_needed"]]
-    sentences = []
-    if by_seeds:
-        count = by_seeds[0]["seeds_needed"]
-        sentences.append(
-            f"About {numbers.count(count)} seeds would settle {_versus(by_seeds[0])}, if the spread stays as it is."
-            + _more(by_seeds)
-        )
-    if by_images:
-        count = by_images[0]["images_needed"]
-        sentences.append(
-            f"No number of seeds would settle {_versus(by_images[0])}; about {numbers.count(count)} test images would."
-            + _more(by_images)
-        )
-    if neither:
-        sentences.append(
-            f"Neither seeds nor images within reach would settle {_versus(neither[0])}: "
-            "if there is a difference, it is too small for this design." + _more(neither)
-        )
-    if by_seeds:
-        sentences.append(
-            "Decide the number beforehand: adding seeds until a verdict appears makes false verdicts more likely."
-        )
-    return sentences
-
-
-def _versus(row: Row) -> str:
-    return f"{row['arm']} against {row['against']}"
-
-
-def _more(rows: Sequence[Row]) -> str:
-    """Point to the pairs that were not named."""
-    extra = len(rows) - 1
-    if not extra:
-        return ""
-    return f" {extra} more open comparison{'s need' if extra > 1 else ' needs'} as much or more (see Differences)."
-
-
-def methods(result: Result, numbers: Numbers = ASCII) -> str:
-    """Say what the numbers are: mean, interval, checkpoint rule.
-
-    Examples
-    --------
-    >>> methods({"seeds": [0, 1, 2, 3, 4], "arms": [1, 2], "checkpoint": "last epoch"})
-    'mean of 5 seeds, 95 % interval over seeds and images; checkpoint: last epoch, all arms'
-    """
-    count = len(result["seeds"])
-    seeds = "1 seed, 95 % interval over images" if count == 1 else f"mean of {count} seeds, 95 % interval over seeds and images"
-    arms = ", all arms" if len(result["arms"]) > 1 else ""
-    return f"{seeds}; checkpoint: {result['checkpoint']}{arms}"
-
-
-def rests_on(result: Result, numbers: Numbers = ASCII) -> list[tuple[str, str]]:
-    """List what the result rests on: ``("note", text)`` for what changes how it reads, then ``("ok", text)``.
-
-    Returns
-    -------
-    list of tuple
-        Notes first: control arm, worst group, looks, failures, then those of ``result["notes"]`` and
-        ``result["checks"]``; no text twice.
-    """
-    entries = [*_controls(result), *_worst(result, numbers), *_looks(result), *_finished(result)]
-    entries += [("note", text) for text in result["notes"]]
-    entries += [(check["level"], check["text"]) for check in result["checks"]]
-    if len(result["arms"]) > 1:
-        entries.append(("ok", f"one rule picks the checkpoint of every arm: {result['checkpoint']}"))
-    unique = list(dict.fromkeys(entries))
-    return [e for e in unique if e[0] != "ok"] + [e for e in unique if e[0] == "ok"]
-
-
-def notes(result: Result, numbers: Numbers = ASCII) -> list[str]:
-    """List only what changes how the result reads, most important first."""
-    return [text for level, text in rests_on(result, numbers) if level != "ok"]
-
-
-def _controls(result: Result) -> list[tuple[str, str]]:
-    """Credit a gain that the control arm has too to the perturbations, and miss a control that is not there."""
-    names = {a["name"] for a in result["arms"]}
-    treated: dict[str, list[str]] = {}
-    for arm in result["arms"]:
-        if arm["control"]:
-            treated.setdefault(arm["control"], []).append(arm["name"])
-    entries = []
-    for control, arms in treated.items():
-        if control not in names:
-            text = f"{control}, the control arm of {listed(arms)}, is missing: what the constraint adds cannot be told"
-            entries.append(("note", f"{text} from what the perturbations add"))
-            continue
-        rows = compared(result, result["reliance"]["metric"])
-        gains = any(r["arm"] == control and r["against"] not in arms and kind(r) == BETTER for r in rows)
-        if gains:
-            text = f"{control} is the control arm of {listed(arms)}: what it gains comes from the perturbations"
-            entries.append(("note", f"{text}, not from the constraint"))
-        else:
-            entries.append(("ok", f"the control arm of {listed(arms)} is present: {control}"))
-    return entries
-
-
-def _worst(result: Result, numbers: Numbers) -> list[tuple[str, str]]:
-    """Say when the worst group is too small for any number of seeds."""
-    rows = [r for r in result["differences"] if r["metric"] == "worst_group_accuracy"]
-    shares = [r["image_share"] for r in rows if r["image_share"] is not None]
-    sizes = [r["group_n"] for r in result["headline"] if r["metric"] == "worst_group_accuracy" and r.get("group_n")]
-    if not sizes or not shares or max(shares) <= 0.5:
-        return []
-    return [("note", f"the worst group rests on {numbers.count(min(sizes))} images; more seeds will not settle it, more images would")]
-
-
-def _looks(result: Result) -> list[tuple[str, str]]:
-    """Count the looks: every one is another chance of a false verdict, which the error rate pays for."""
-    looks = result["looks"]
-    if len(result["arms"]) == 1:
-        return []
-    if len(looks) <= 1:
-        return [("ok", "first look: these seeds were evaluated once")]
-    return [("note", f"look {len(looks)} (at {listed(map(str, looks))} seeds): the error rate is divided by the number of looks")]
-
-
-def _finished(result: Result) -> list[tuple[str, str]]:
-    """Say which runs or analyzers failed, or that all finished."""
-    failed = result["failed"]
-    if not failed:
-        count = len(result["arms"]) * len(result["seeds"])
-        return [("ok", f"all {count} runs finished; seeds, data and test images are shared")] if count > 1 else []
-    first = failed[0]
-    where = f"{first['analyzer']} ({first['arm']}" + (f", seed {first['seed']})" if first["seed"] is not None else ")")
-    more = f"; {len(failed) - 1} more failed" if len(failed) > 1 else ""
-    return [("note", f"{where} failed: {first['reason']}{more}")]

@@ -59,13 +59,24 @@ class Labels(BaseModel):
     noise_splits: tuple[str, ...] = ("train",)
 
 
+class Optimizer(BaseModel):
+    """The step rule of a stage."""
+
+    model_config = _STRICT
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+
+
 class Training(BaseModel):
-    """The budget of a data set: which network, how long. A recipe that says its own overrides it."""
+    """The budget of a data set: which network, how long, which steps. A recipe that says its own overrides it."""
 
     model_config = _STRICT
     model: Component = Component(name="resnet_small")
     epochs: PositiveInt = 10
     batch_size: PositiveInt = 128
+    optimizer: Optimizer = Optimizer()
 
 
 class DatasetCard(BaseModel):
@@ -85,16 +96,6 @@ class DatasetCard(BaseModel):
     counts: dict[str, dict[str, dict[str, int]]] = {}
 
 
-class Optimizer(BaseModel):
-    """The step rule of a stage."""
-
-    model_config = _STRICT
-    name: Literal["adam", "adamw", "sgd"] = "adam"
-    lr: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 0.0
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-
-
 class Stage(BaseModel):
     """One part of a training: a loss, the rows it sees as they are or perturbed, and for how long."""
 
@@ -103,7 +104,7 @@ class Stage(BaseModel):
     perturbation: Component | None = None
     epochs: PositiveInt | None = None
     batch_size: PositiveInt | None = None
-    optimizer: Optimizer = Optimizer()
+    optimizer: Optimizer | None = None
     schedule: Literal["constant", "cosine"] = "cosine"
     clip: PositiveFloat | None = None
 
@@ -165,7 +166,9 @@ def load_card(kind: str, content: Mapping[str, Any], where: str) -> Any:
     model = CARDS[kind][1]
     version = content.get("version")
     if isinstance(version, int) and version > CARD_VERSION:
-        raise SpecError(f"{where}: card version {version} is newer than {CARD_VERSION}, which this biaskit reads; update it")
+        raise SpecError(
+            f"{where}: card version {version} is newer than {CARD_VERSION}, which this biaskit reads; update it"
+        )
     try:
         return model.model_validate_json(json.dumps({"name": Path(where).stem, **content}))
     except (TypeError, ValueError) as error:

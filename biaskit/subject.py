@@ -135,5 +135,3 @@ class Subject:
         if not len(found):
             raise DataError(f"{self.dataset.name} has no twins for the attribute {attribute!r}")
         return table["pair"].to_numpy(np.int64)[found], found
-
-

@@ -17,7 +17,9 @@ __all__ = ["constant", "reads", "tiny"]
 _SIDE = 8
 
 
-def tiny(*, per_group: int = 4, train: tuple[float, float] = (0.5, 0.5), test: tuple[float, float] = (0.5, 0.5)) -> Dataset:
+def tiny(
+    *, per_group: int = 4, train: tuple[float, float] = (0.5, 0.5), test: tuple[float, float] = (0.5, 0.5)
+) -> Dataset:
     """Two labels on red or blue, 8 x 8: a white square in the left half is ``left``, in the right half ``right``.
 
     Parameters

@@ -1,24 +1,39 @@
 """A realistic result dictionary for the tests of sentences, report and terminal.
 
-Everything in it is invented: a random generator draws which image each run answers rightly and which answers a
+Everything in it is invented: a random generator draws which image each run answers rightly and which
+answers a
 swapped color changes; the numbers of the dictionary are then computed from those answers, so that they agree
-with each other. The intervals are plain (seeds and images in quadrature) and stand for those of `biaskit.stats`.
+with each other. The intervals are plain (seeds and images in quadrature) and stand for those of
+`biaskit.stats`.
 """
 
 from __future__ import annotations
 
+import base64
 import copy
 import itertools
+import struct
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-PIXEL = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAYAAADED76LAAAAEUlEQVR42mP8z8AARLgBE1UBAAoYAw0"
-    "7pQ1GAAAAAElFTkSuQmCC"
-)
+
+def _png(width: int, height: int, color: tuple[int, int, int]) -> str:
+    """Make a picture of one color, small enough to write by hand."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    rows = (b"\0" + bytes(color) * width) * height
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + body).decode()
+
+
+RED, BLUE = _png(28, 28, (214, 40, 40)), _png(28, 28, (40, 60, 214))
 HOSTILE = [
     "</script><script>alert(1)</script>",
     '"><img src=x onerror="alert(1)">',
@@ -34,9 +49,30 @@ HOSTILE = [
 METRICS: list[dict[str, Any]] = [
     {"name": n, "title": t, "unit": u, "better": b, "meaning": m, "verdict": v}
     for n, t, u, b, m, v in [
-        ("flip_rate", "flip rate", "%", "lower", "Share of test images whose answer changes with the twin.", True),
-        ("average_accuracy", "accuracy", "%", "higher", "Share of right answers on the test set as mixed.", True),
-        ("mean_group_accuracy", "mean group accuracy", "%", "higher", "Mean of the accuracies of all groups.", False),
+        (
+            "flip_rate",
+            "flip rate",
+            "%",
+            "lower",
+            "Share of test images whose answer changes with the twin.",
+            True,
+        ),
+        (
+            "average_accuracy",
+            "accuracy",
+            "%",
+            "higher",
+            "Share of right answers on the test set as mixed.",
+            True,
+        ),
+        (
+            "mean_group_accuracy",
+            "mean group accuracy",
+            "%",
+            "higher",
+            "Mean of the accuracies of all groups.",
+            False,
+        ),
         ("gap", "gap", "points", "zero", "Accuracy on one value minus accuracy on the other.", False),
         ("worst_group_accuracy", "worst group", "%", "higher", "The lowest accuracy of any group.", False),
         ("nds", "nDS, level 1", "", "lower", "Distance of logits under a harmless change.", False),
@@ -91,7 +127,13 @@ def example(
                 extra = {"right_to_wrong": to_wrong, "wrong_to_right": value - to_wrong, "untrained": 0.31}
             if name == "gap":
                 p = float(2 * stats.norm.sf(abs(value) / max(half / 2, 1e-9)))
-                extra = {"noise": half / 2.4, "p": p, "p_max_label": None, "from": colors[-1], "to": colors[0]}
+                extra = {
+                    "noise": half / 2.4,
+                    "p": p,
+                    "p_max_label": None,
+                    "from": colors[-1],
+                    "to": colors[0],
+                }
             headline.append(_row(arm, name, value, low, high, images, seeds) | extra)
         worst = (2.0, "", 0)
         for (y, c), chosen in cells.items():
@@ -114,7 +156,14 @@ def example(
         low, high = _wilson(worst[0], max(worst[2], 1)) if worst[2] else (None, None)
         headline.append(
             _row(arm, "worst_group_accuracy", worst[0] if worst[2] else None, low, high, images, seeds)
-            | {"group": worst[1], "group_n": worst[2], "times": 4, "half_split": 0.95, "if_equal": 0.94}
+            | {
+                "group": worst[1],
+                "group_n": worst[2],
+                "times": 4,
+                "half_split": 0.95,
+                "if_equal": 0.94,
+                "reason": "",
+            }
         )
         level = 0.081 * 0.5**k
         headline.append(_row(arm, "nds", level, level * 0.94, level * 1.06, images, seeds))
@@ -139,15 +188,24 @@ def example(
     ]
     continuity = [
         {
-            "arm": arm, "perturbation": name, "level": lv, "amount": amount * lv, "n": images,
-            "nds": v, "nds_low": v * 0.93, "nds_high": v * 1.07, "ds": 40 * v, "ds_low": 37 * v, "ds_high": 43 * v,
+            "arm": arm,
+            "perturbation": name,
+            "level": lv,
+            "amount": amount * lv,
+            "n": images,
+            "nds": v,
+            "nds_low": v * 0.93,
+            "nds_high": v * 1.07,
+            "ds": 40 * v,
+            "ds_low": 37 * v,
+            "ds_high": 43 * v,
             "discontinuity_rate": min(1.0, v / 3),
         }
         for k, arm in enumerate(arms)
         for name, amount, size in (("brightness", 16, 1.0), ("contrast", 1.25, 1.3), ("hue", 0.1, 2.4))
         for lv in (1, 2, 3, 4)
         for v in [0.03 * size * lv * 0.6**k]
-    ]  # fmt: skip
+    ]
     control = {"semcont": "aug"}
     return {
         "schema_version": 1,
@@ -157,18 +215,34 @@ def example(
         "seconds": 812.3,
         "arms": [
             {
-                "name": a, "summary": f"the {a} recipe", "paper": "", "control": control.get(a),
-                "is_control_of": [b for b, c in control.items() if c == a and b in arms], "changes": [],
-                "fingerprint": f"c41d{k:04x}77", "card": {"version": 1, "stage": [{"epochs": 2}]},
-                "model": "resnet18", "parameters": 11173962, "epochs": 2,
+                "name": a,
+                "summary": f"the {a} recipe",
+                "paper": "",
+                "control": control.get(a),
+                "is_control_of": [b for b, c in control.items() if c == a and b in arms],
+                "changes": [],
+                "fingerprint": f"c41d{k:04x}77",
+                "card": {"version": 1, "stage": [{"epochs": 2}]},
+                "model": "resnet18",
+                "parameters": 11173962,
+                "epochs": 2,
             }
             for k, a in enumerate(arms)
         ],
         "data": {
-            "name": "colormnist", "summary": "digits on a red or blue background", "paper": "", "source": "mnist",
-            "regime": "shift", "fingerprint": "5d0c91e7a3f2", "shape": [3, 28, 28],
-            "splits": {"train": 6000, "test": images, "twin": images}, "label": list(labels),
-            "attributes": {"color": list(colors)}, "group_by": ["color"], "masks": True, "twins": True,
+            "name": "colormnist",
+            "summary": "digits on a red or blue background",
+            "paper": "",
+            "source": "mnist",
+            "regime": "shift",
+            "fingerprint": "5d0c91e7a3f2",
+            "shape": [3, 28, 28],
+            "splits": {"train": 6000, "test": images, "twin": images},
+            "label": list(labels),
+            "attributes": {"color": list(colors)},
+            "group_by": ["color"],
+            "masks": True,
+            "twins": True,
             "contingency": [
                 {"split": split, "label": labels[y], "color": colors[c], "n": int(v.sum())}
                 for split in ("train", "test")
@@ -201,13 +275,22 @@ def example(
         "failed": [],
         "examples": [
             {
-                "row": 4071 + i, "label": labels[i % len(labels)], "image": PIXEL, "twin": PIXEL, "swapped": "color",
+                "row": 4071 + i,
+                "label": labels[i % len(labels)],
+                "image": BLUE,
+                "twin": RED,
+                "swapped": "color",
                 "rule": "most changed under plain" if i < 2 else "drawn at random",
-                "value": {"color": colors[-1]}, "twin_value": {"color": colors[0]},
+                "value": {"color": colors[-1]},
+                "twin_value": {"color": colors[0]},
                 "answers": [
                     {
-                        "arm": a, "prediction": labels[i % len(labels)], "confidence": 0.71, "correct": True,
-                        "twin_prediction": labels[(i + 1) % len(labels)], "twin_confidence": 0.88,
+                        "arm": a,
+                        "prediction": labels[i % len(labels)],
+                        "confidence": 0.71,
+                        "correct": True,
+                        "twin_prediction": labels[(i + 1) % len(labels)],
+                        "twin_confidence": 0.88,
                         "twin_correct": False,
                     }
                     for a in arms
@@ -215,23 +298,31 @@ def example(
             }
             for i in range(4)
         ],
-        "sprite": {"image": PIXEL, "alt": "one image of each group"},
+        "sprite": {"image": _png(280, 56, (120, 60, 160)), "alt": "one image of each group"},
         "untrained": {"flip_rate": 0.31},
         "checks": [{"level": "ok", "text": "train and test share no image"}],
         "notes": ["hue is one of the perturbations and undoes part of a red/blue shortcut"],
         "hint": {
             "text": "about 8 seeds would settle semcont - aug; fix the number first",
-            "command": "biaskit compare aug semcont --on colormnist --seeds 8", "new_runs": 6, "seconds": 62.0,
+            "command": "biaskit compare aug semcont --on colormnist --seeds 8",
+            "new_runs": 6,
+            "seconds": 62.0,
         },
         "versions": {"biaskit": "0.1.0", "python": "3.11.9", "torch": "2.15.0"},
         "machine": {
-            "system": "Linux", "cores": 4, "device": "cpu", "precision": "32", "threads": 1, "deterministic": True,
+            "system": "Linux",
+            "cores": 4,
+            "device": "cpu",
+            "precision": "32",
+            "threads": 1,
+            "deterministic": True,
         },
-    }  # fmt: skip
+    }
 
 
 def hostile() -> dict[str, Any]:
-    """Labels, values and arms whose names try to be markup, formulas, control codes or simply far too long."""
+    """Labels, values and arms whose names try to be markup, formulas, control codes or simply far too
+    long."""
     result = example(arms=HOSTILE[:3], labels=HOSTILE, colors=HOSTILE[4:6], images=2000)
     result["data"]["summary"] = HOSTILE[0]
     result["notes"] = HOSTILE[:3]
@@ -242,7 +333,8 @@ def hostile() -> dict[str, Any]:
 
 
 def settled(result: dict[str, Any], **verdicts: str) -> dict[str, Any]:
-    """Copy a result and set verdicts by hand: ``settled(result, aug_plain="worse")`` for the reliance metric."""
+    """Copy a result and set verdicts by hand: ``settled(result, aug_plain="worse")`` for the reliance
+    metric."""
     result = copy.deepcopy(result)
     for row in result["differences"]:
         word = verdicts.get(f"{row['arm']}_{row['against']}")
@@ -281,29 +373,52 @@ def _interval(x: np.ndarray, weight: np.ndarray, alpha: float = 0.05) -> tuple[f
 
 
 def _differences(
-    arms: Sequence[str], right: dict[str, np.ndarray], flip: dict[str, np.ndarray], contrast: np.ndarray, metric: str
+    arms: Sequence[str],
+    right: dict[str, np.ndarray],
+    flip: dict[str, np.ndarray],
+    contrast: np.ndarray,
+    metric: str,
 ) -> list[dict[str, Any]]:
     rows = []
     pairs = list(itertools.combinations(arms, 2))
     for name in ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds"):
         for against, arm in pairs:
-            x = (flip if name == "flip_rate" else right)[arm] * 1.0 - (flip if name == "flip_rate" else right)[against]
+            x = (flip if name == "flip_rate" else right)[arm] * 1.0 - (
+                flip if name == "flip_rate" else right
+            )[against]
             weight = contrast if name == "gap" else np.ones(x.shape[1]) / x.shape[1]
             if name == "worst_group_accuracy":
                 weight = np.where(contrast < 0, 1, 0) / max((contrast < 0).sum(), 1)
             estimate, half = _interval(x, weight)
+            if name == "nds":
+                estimate = 0.081 * (0.5 ** arms.index(arm) - 0.5 ** arms.index(against))
+                half = abs(estimate) * 0.1
             _, joint = _interval(x, weight, 0.05 / (2 * len(pairs)))
             row: dict[str, Any] = {
-                "metric": name, "arm": arm, "against": against, "estimate": estimate, "low": estimate - half,
-                "high": estimate + half, "seeds": len(x), "n": x.shape[1],
-                "image_share": 0.8 if name == "worst_group_accuracy" else 0.3, "p": None, "p_holm": None,
-                "low_together": None, "high_together": None, "verdict": None, "reason": "", "detectable": None,
-                "seeds_needed": None, "images_needed": None, "new_runs": None,
-            }  # fmt: skip
+                "metric": name,
+                "arm": arm,
+                "against": against,
+                "estimate": estimate,
+                "low": estimate - half,
+                "high": estimate + half,
+                "seeds": len(x),
+                "n": x.shape[1],
+                "image_share": 0.8 if name == "worst_group_accuracy" else 0.3,
+                "p": None,
+                "p_holm": None,
+                "low_together": None,
+                "high_together": None,
+                "verdict": None,
+                "reason": "",
+                "detectable": None,
+                "seeds_needed": None,
+                "images_needed": None,
+                "new_runs": None,
+            }
             if name in (metric, "average_accuracy"):
                 low, high = estimate - joint, estimate + joint
                 word = "inconclusive"
-                if -0.005 <= low and high <= 0.005:
+                if low >= -0.005 and high <= 0.005:
                     word = "no relevant difference"
                 elif low > 0 or high < 0:
                     word = "better" if (estimate > 0) == (name == "average_accuracy") else "worse"

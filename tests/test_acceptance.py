@@ -19,7 +19,7 @@ MU = {0.80: 2.9935, 0.88: 4.1864, 0.90: 4.5693, 0.93: 5.2693, 0.95: 5.8815, 0.97
 MU_95_WIDE = 6.0183  # the same for a true rate of 0.95 at r = 0.8
 
 
-def answers(rng, sizes, mu_a, mu_b, r=0.2, rho=0.4, seeds=max(SEEDS)):
+def answers(rng, sizes, mu_a, mu_b, r=0.2, rho=0.4, seeds=10):
     """Right or wrong of two arms, (seeds, images) each: logit = mu_g + image + image of the arm + seed."""
     n = int(np.sum(sizes))
     image = rng.normal(0, 3, n).astype(np.float32)
@@ -137,7 +137,6 @@ def test_d_intervals_of_extremes(sizes, p):
         wga_hits += wga.low <= p.min() <= wga.high
         gap_hits += gap.low <= np.ptp(p) <= gap.high
         claims += gap.low > 0
-    print("D", wga_hits / sims, gap_hits / sims, claims / sims)
     within([wga_hits / sims, gap_hits / sims], [(0.965, 1), (0.965, 1)])
     if np.ptp(p) == 0:
         assert claims / sims <= 0.005
@@ -156,7 +155,6 @@ def test_e_rate_of_an_arm(n, rate, least):
             for i, s in enumerate(SEEDS):
                 interval = stats.arm_rate(x[:s])
                 covered[i] += interval.low <= rate <= interval.high
-    print("E", covered / 1000)
     within(covered / 1_000, [(low, 1) for low in least])
 
 
@@ -165,19 +163,16 @@ def test_e_rate_of_an_arm(n, rate, least):
 
 def test_f1_null_many_images():
     found, _ = found_and_covered(np.random.default_rng(41), 1_000, [2_000], MU[0.95], MU[0.95])
-    print("F1", found)
     within(found, [(0.015, 0.060), (0.022, 0.065), (0.022, 0.065)])
 
 
 def test_f2_null_few_images():
     found, _ = found_and_covered(np.random.default_rng(42), 1_000, [50], MU[0.95], MU[0.95])
-    print("F2", found)
     within(found, [(0, 0.025)] * 3)
 
 
 def test_f3_effect_few_images():
     found, covered = found_and_covered(np.random.default_rng(43), 1_000, [50], MU[0.90], MU[0.97], truth=0.07)
-    print("F3", found, covered)
     within(covered, [(0.95, 1), (0.94, 1), (0.925, 1)])
     within(found, [(0.25, 0.40), (0.60, 0.76), (0.89, 1)])
 
@@ -188,30 +183,26 @@ def test_f4_null_gap():
     found, _ = found_and_covered(
         np.random.default_rng(44), 1_000, [100, 1_900], mu, mu, coefficients=c, groups=groups
     )
-    print("F4", found)
     within(found, [(0, 0.05)] * 3)
 
 
 def test_f5_effect_many_images():
     found, _ = found_and_covered(np.random.default_rng(45), 1_000, [2_000], MU[0.93], MU[0.95])
-    print("F5", found)
     within(found, [(0.42, 0.56), (0.89, 0.97), (0.99, 1)])
 
 
 def test_f6_null_unsteady_seeds():
     found, _ = found_and_covered(np.random.default_rng(46), 1_000, [2_000], MU_95_WIDE, MU_95_WIDE, r=0.8)
-    print("F6", found)
     within(found, [(0.022, 0.070)] * 3)
 
 
 def test_f7_null_unshared_seeds():
     rng, found = np.random.default_rng(47), np.zeros(3)
-    for _ in range(1_000):
+    for _ in range(2_000):
         a, b = answers(rng, [2_000], MU[0.95], MU[0.95], rho=0)
         for i, (s, t) in enumerate([(3, 3), (5, 5), (3, 10)]):
             found[i] += stats.difference(a[:s], b[:t], None, None, range(s), range(100, 100 + t)).p <= 0.05
-    print("F7", found / 1000)
-    within(found / 1_000, [(0.012, 0.055), (0.02, 0.065), (0.025, 0.075)])
+    within(found / 2_000, [(0.012, 0.055), (0.02, 0.065), (0.025, 0.075)])
 
 
 # G: the difference of worst groups
@@ -233,13 +224,11 @@ def worst_group_verdicts(rng, rates_a, rates_b, sims=200):
 
 def test_g1_one_bad_group_against_ten_mild_ones():
     found = worst_group_verdicts(np.random.default_rng(51), [0.88] + [0.97] * 19, [0.90] * 10 + [0.97] * 10)
-    print("G1", found)
     within(found, [(0, 0.07), (0, 0.09), (0, 0.13)])
 
 
 def test_g2_one_group_repaired():
     found = worst_group_verdicts(np.random.default_rng(52), [0.80] + [0.97] * 19, [0.90] + [0.97] * 19)
-    print("G2", found)
     within(found, [(0.15, 0.36), (0.40, 0.64), (0.82, 1)])
 
 
@@ -258,7 +247,6 @@ def test_h_log_ratio_null():
         )
         for i, s in enumerate(SEEDS):
             found[i] += stats.log_ratio(a[:s], b[:s]).difference.p <= 0.05
-    print("H", found / 1000)
     within(found / 1_000, [(0.028, 0.072)] * 3)
 
 
@@ -284,7 +272,6 @@ def test_j_smallest_detectable_and_equivalence(seeds):
     effect = stats.smallest_detectable(summary(0, 1.2, seeds))
     found = np.abs(mean + effect) >= stats.half_width(0.05, variance / seeds, 0.09, seeds - 1)
     equivalent = 4 - np.abs(mean + 4) >= stats.half_width(0.10, variance / seeds, 0.09, seeds - 1)
-    print("J", found.mean(), equivalent.mean())
     within([found.mean(), equivalent.mean()], [(0.78, 0.83), (0, 0.055)])
     for i in range(300):
         d = summary(mean[i] + effect, variance[i], seeds)
@@ -309,6 +296,5 @@ def test_k_family_wise_error(seeds):
     for i in np.flatnonzero(alone):
         family = [summary(e, v, seeds) for e, v in zip(mean[i], variance[i], strict=True)]
         false += any(verdict.word != "inconclusive" for verdict in stats.judge(family, ["higher"] * 6))
-    print("K", alone.mean(), false / sims)
     assert alone.mean() > 0.15
     assert false / sims <= 0.04

@@ -14,7 +14,9 @@ def test_counts(subject: Subject) -> GroupCounts:
     """Label x prediction x grouping attributes of the test rows."""
     dataset, rows = subject.dataset, subject.test()
     table = dataset.table.iloc[rows][["label", *dataset.group_by]].copy()
-    table["prediction"] = pd.Categorical.from_codes(subject.predictions(rows).tolist(), categories=list(dataset.classes))
+    table["prediction"] = pd.Categorical.from_codes(
+        subject.predictions(rows).tolist(), categories=list(dataset.classes)
+    )
     return count_groups(table, list(dataset.group_by))
 
 

@@ -128,9 +128,7 @@ def _sample(subject: Subject, images: int) -> npt.NDArray[np.int64]:
 
 
 @torch.inference_mode()
-def _perturbed_logits(
-    subject: Subject, rows: npt.NDArray[np.int64], operation: Operation, amount: float
-) -> Tensor:
+def _perturbed_logits(subject: Subject, rows: npt.NDArray[np.int64], operation: Operation, amount: float) -> Tensor:
     model, found = subject.model, []
     for index in torch.from_numpy(rows).split(EVAL_BATCH):
         images = subject.dataset.images.gather(index).to(subject.device).float().div_(255.0)

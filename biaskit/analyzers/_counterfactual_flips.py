@@ -72,7 +72,9 @@ def counterfactual_flips(subject: Subject, *, untrained: Annotated[int, Field(ge
             row = _row(labels[mine], before[mine], after[mine])
             name = "all" if code < 0 else dataset.classes[code]
             baseline = (pairs, untrained_rate) if code < 0 else (0, np.nan)
-            table.append({"attribute": attribute, "label": name, **row, "n_untrained": baseline[0], "untrained": baseline[1]})
+            table.append(
+                {"attribute": attribute, "label": name, **row, "n_untrained": baseline[0], "untrained": baseline[1]}
+            )
         samples.append(pd.DataFrame({"row": images, "attribute": attribute, "flipped": before != after}))
     return Result(
         "counterfactual_flips",
@@ -111,9 +113,7 @@ def _untrained(
     with scoped(0):
         _reset(model)
     picked = numpy_generator(0, "untrained").permutation(len(images))[:pairs]
-    answers = [
-        evaluate(model, subject.dataset, rows[picked], subject.device).argmax(dim=1) for rows in (images, twins)
-    ]
+    answers = [evaluate(model, subject.dataset, rows[picked], subject.device).argmax(dim=1) for rows in (images, twins)]
     return float((answers[0] != answers[1]).float().mean()), len(picked)
 
 

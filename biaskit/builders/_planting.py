@@ -147,7 +147,9 @@ def plant(
     grown["split"] = categorical("split", np.concatenate([split, [TWIN] * len(tested)]), len(rows))
     before = grown["swapped"].astype(str).to_numpy().copy()
     before[new] = attribute
-    grown["swapped"] = pd.Categorical(before, categories=["", *(n for n in (*start.attributes, attribute) if n in set(before))])
+    grown["swapped"] = pd.Categorical(
+        before, categories=["", *(n for n in (*start.attributes, attribute) if n in set(before))]
+    )
     order = ["label", *start.attributes, attribute, *(["environment"] if environment is not None else [])]
     grown = grown[[*order, "split", "pair", "swapped"]]
 
@@ -228,7 +230,9 @@ def assign(
     if len(train) == 1:
         plan.append((fitted, train[0]))
     else:
-        for number, (part, strength) in enumerate(zip(np.array_split(rng.permutation(fitted), len(train)), train, strict=True)):
+        for number, (part, strength) in enumerate(
+            zip(np.array_split(rng.permutation(fitted), len(train)), train, strict=True)
+        ):
             environments[part] = f"train-{number}"
             plan.append((np.sort(part), strength))
     for rows, strength in plan:
@@ -246,9 +250,7 @@ def assign(
 def _counts(rows: int, shares: tuple[float, ...], values: tuple[str, ...], split: str) -> npt.NDArray[np.int64]:
     """Shares as whole numbers that add up to ``rows``; the largest remainders are rounded up."""
     if len(shares) != len(values) or abs(sum(shares) - 1.0) > 1e-9:
-        raise SpecError(
-            f"{split} = {list(shares)} must give one share for each of {', '.join(values)} and add up to 1"
-        )
+        raise SpecError(f"{split} = {list(shares)} must give one share for each of {', '.join(values)} and add up to 1")
     exact = np.asarray(shares) * rows
     counts = np.floor(exact + 1e-9).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: rows - int(counts.sum())]] += 1

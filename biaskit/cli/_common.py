@@ -31,7 +31,9 @@ def complete_datasets(incomplete: str) -> list[str]:
 
 On = Annotated[
     str | None,
-    typer.Option("--on", help="Data set: a folder or a name. Default: colordigits, built in.", autocompletion=complete_datasets),
+    typer.Option(
+        "--on", help="Data set: a folder or a name. Default: colordigits, built in.", autocompletion=complete_datasets
+    ),
 ]
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="Change a card: [ARM:]KEY=VALUE, such as stage.0.loss.alpha=0.5.")

@@ -84,5 +84,8 @@ class Reporter:
             if one.number == 1:
                 self._bar.reset(self._task, total=float(self.total))
             self._bar.update(
-                self._task, completed=one.number - 1, description=f"measuring {one.number} of {self.total}", note=f"{one.arm}  seed {one.seed}"
+                self._task,
+                completed=one.number - 1,
+                description=f"measuring {one.number} of {self.total}",
+                note=f"{one.arm}  seed {one.seed}",
             )

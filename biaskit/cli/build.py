@@ -14,7 +14,9 @@ __all__ = ["build"]
 
 @guarded
 def build(
-    name: Annotated[str, typer.Argument(help="A data set card by name, or a .toml file.", autocompletion=complete_datasets)],
+    name: Annotated[
+        str, typer.Argument(help="A data set card by name, or a .toml file.", autocompletion=complete_datasets)
+    ],
     source: Annotated[str | None, typer.Option(help="Another source for the same card.")] = None,
     root: Annotated[str | None, typer.Option(help="Where the source's files are.")] = None,
     set: Sets = None,
@@ -68,7 +70,9 @@ def contingency_lines(dataset: Any) -> list[str]:
             p = "p < 0.001" if row.p < 0.001 else f"p {row.p:.2f}"
             strength = f"{row.v:>12.3f}   {p}" if row.v == row.v else "   undefined: one value only"
             lines.append(
-                f"{row.split:<8}" + "".join(f"{counts[value]:>{width},}" for value in values) + f"{row.n:>9,}  {strength}"
+                f"{row.split:<8}"
+                + "".join(f"{counts[value]:>{width},}" for value in values)
+                + f"{row.n:>9,}  {strength}"
             )
     return lines
 
@@ -79,8 +83,12 @@ def _regime(dataset: Any) -> str:
     for one in dataset.card.get("builder", []):
         name = words.get(one["attribute"], one["attribute"])
         if one["regime"] == "shift":
-            said.append(f"a shift set: the {name} tells nothing about the label, only its mix differs between the splits")
+            said.append(
+                f"a shift set: the {name} tells nothing about the label, only its mix differs between the splits"
+            )
         else:
             train = ", ".join(f"{strength:.3g}" for strength in one["train"])
-            said.append(f"a correlated set: the {name} is the label's own with strength {train} in train, {one['test'][0]:.3g} in test")
+            said.append(
+                f"a correlated set: the {name} is the label's own with strength {train} in train, {one['test'][0]:.3g} in test"
+            )
     return "; ".join(said)

@@ -14,13 +14,17 @@ __all__ = ["compare"]
 
 @guarded
 def compare(
-    arms: Annotated[list[str], typer.Argument(help="Recipes by name, or .toml files.", autocompletion=complete_recipes)],
+    arms: Annotated[
+        list[str], typer.Argument(help="Recipes by name, or .toml files.", autocompletion=complete_recipes)
+    ],
     on: On = None,
     seeds: Annotated[str, typer.Option(help="A number of seeds, or a list such as 0,1,2.")] = "5",
     analyzers: Annotated[str | None, typer.Option(help="Names with commas; default: all but the slow ones.")] = None,
     set: Sets = None,
     reference: Annotated[str | None, typer.Option(help="Compare every arm with this one, not all pairs.")] = None,
-    margin: Annotated[float | None, typer.Option(help="The largest difference that does not matter: 0.005 is half a point.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="The largest difference that does not matter: 0.005 is half a point.")
+    ] = None,
     out: Out = None,
     device: Device = None,
     deterministic: Deterministic = False,
@@ -70,7 +74,10 @@ def compare(
 
     print_comparison(comparison.result, folder)
     if on is None:
-        say("hint: on real MNIST: biaskit build colormnist && biaskit compare " + " ".join(arms) + " --on colormnist", err=True)
+        say(
+            "hint: on real MNIST: biaskit build colormnist && biaskit compare " + " ".join(arms) + " --on colormnist",
+            err=True,
+        )
 
 
 def parse_seeds(text: str) -> int | list[int]:

@@ -14,7 +14,8 @@ __all__ = ["list_"]
 @guarded
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="datasets, recipes, sources, builders, perturbations, losses, analyzers, models.")
+        str | None,
+        typer.Argument(help="datasets, recipes, sources, builders, perturbations, losses, analyzers, models."),
     ] = None,
 ) -> None:
     """List what there is, a line each; everything without a kind."""

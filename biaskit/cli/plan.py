@@ -16,7 +16,9 @@ def plan(
     first: Annotated[str, typer.Argument(help="A recipe.", autocompletion=complete_recipes)],
     second: Annotated[str, typer.Argument(help="Another recipe.", autocompletion=complete_recipes)],
     on: On = None,
-    effect: Annotated[float, typer.Option(min=0.0001, max=0.5, help="The difference to find: 0.01 is one point.")] = 0.01,
+    effect: Annotated[
+        float, typer.Option(min=0.0001, max=0.5, help="The difference to find: 0.01 is one point.")
+    ] = 0.01,
     pilot: Annotated[int, typer.Option(min=2, help="Seeds of the pilot.")] = 2,
     set: Sets = None,
     device: Device = None,
@@ -29,7 +31,17 @@ def plan(
 
     data = load(on or DEFAULT)
     with Reporter(2 * pilot) as reporter:
-        found = make(first, second, data, effect=effect, pilot=pilot, set=set or (), device=device, deterministic=deterministic, progress=reporter)
+        found = make(
+            first,
+            second,
+            data,
+            effect=effect,
+            pilot=pilot,
+            set=set or (),
+            device=device,
+            deterministic=deterministic,
+            progress=reporter,
+        )
     n = int(found["n"].iloc[0])
     say(f"To find a difference of {100 * effect:g} points between {first} and {second} with 80 % probability:")
     say()

@@ -13,7 +13,9 @@ __all__ = ["show"]
 
 
 @guarded
-def show(name: Annotated[str, typer.Argument(help="A data set, a recipe, or anything that biaskit list names.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="A data set, a recipe, or anything that biaskit list names.")],
+) -> None:
     """Show a card, or the options of a builder, perturbation, loss, analyzer, model or source, with their defaults."""
     from biaskit.errors import UnknownName
     from biaskit.registry import KINDS, names
@@ -29,7 +31,7 @@ def show(name: Annotated[str, typer.Argument(help="A data set, a recipe, or anyt
                 found = True
                 _card(kind, one)
     if name.endswith(".toml"):
-        from biaskit.specs import read_toml, card_path
+        from biaskit.specs import card_path, read_toml
 
         path = card_path("recipe", name)
         _card("recipe" if "stage" in read_toml(path) else "dataset", name)
@@ -63,7 +65,8 @@ def _card(kind: str, name: str) -> None:
             say()
             say(f"stage.{number}")
             for key, value in _flat(rest):
-                say(f"  {key:<24} {'the data set decides' if value is None else value}")
+                empty = "none" if key == "clip" else "as the data set says"
+                say(f"  {key:<24} {empty if value is None else value}")
         say()
         say(f"try      biaskit compare plain {f'{card.control} ' if card.control else ''}{card.name}")
     else:
@@ -71,7 +74,9 @@ def _card(kind: str, name: str) -> None:
         for number, builder in enumerate(card.builder):
             _component("builder", builder, f"builder.{number}")
         say()
-        say(f"training  {card.training.model.name}, {card.training.epochs} epochs, batches of {card.training.batch_size}")
+        budget = card.training
+        step = f"{budget.optimizer.name} {budget.optimizer.lr:g}"
+        say(f"training  {budget.model.name}, {budget.epochs} epochs, batches of {budget.batch_size}, {step}")
         say(f"decides   {card.reliance}")
         for split, attributes in card.counts.items():
             for attribute, counts in attributes.items():

@@ -28,7 +28,13 @@ def train(
     data = load(on or DEFAULT)
     with Reporter(1) as reporter:
         run = run_training(
-            recipe, data, seed=seed, set=set or (), device=device, deterministic=deterministic, tick=reporter.tick(recipe, seed)
+            recipe,
+            data,
+            seed=seed,
+            set=set or (),
+            device=device,
+            deterministic=deterministic,
+            tick=reporter.tick(recipe, seed),
         )
     loss = float(run.history["loss"].iloc[-1])
     state = "stored already" if run.stored else f"trained in {run.seconds:.1f} s"

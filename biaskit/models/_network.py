@@ -13,8 +13,8 @@ __all__ = ["Network", "Normalization"]
 class Normalization(nn.Module):
     """``(x - 0.5) / 0.5``: [0, 1] becomes [-1, 1], so that attacks and perturbations work on pixels.
 
-    The constants are buffers, hence part of a checkpoint. They suit data whose channel means are unknown; the batch
-    normalization behind the first convolution takes up the rest.
+    The constants are buffers, hence part of a checkpoint. They suit data whose channel means are unknown; the
+    batch normalization behind the first convolution takes up the rest.
 
     Examples
     --------

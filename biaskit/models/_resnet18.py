@@ -16,19 +16,22 @@ def resnet18(classes: int, *, stem: Literal["imagenet", "small"] = "imagenet") -
     classes : int
         Number of outputs.
     stem : "imagenet" or "small"
-        ``"imagenet"``: 7 x 7 convolution of stride 2 and max-pooling, the published network; 28 x 28 pixels end in a
-        1 x 1 map. ``"small"``: 3 x 3 convolution of stride 1 and no pooling, usual at 32 x 32 pixels and needed
-        where attributions are scored; 28 x 28 pixels end in a 4 x 4 map, at some twenty times the work.
+        ``"imagenet"``: 7 x 7 convolution of stride 2 and max-pooling, the published network; 28 x 28 pixels
+        end in a 1 x 1 map. ``"small"``: 3 x 3 convolution of stride 1 and no pooling, usual at 32 x 32 pixels
+        and needed where attributions are scored; 28 x 28 pixels end in a 4 x 4 map, at thirteen times the
+        work.
 
     Returns
     -------
     Network
-        On (B, 3, H, W) in [0, 1]; logits (B, classes). Layers ``net.layer1`` to ``net.layer4``, head ``net.fc``;
-        ``min_size`` 16 with the imagenet stem, 8 with the small one: below it the last two stages see single pixels.
+        On (B, 3, H, W) in [0, 1]; logits (B, classes). Layers ``net.layer1`` to ``net.layer4``, head
+        ``net.fc``; ``min_size`` 16 with the imagenet stem, which leaves a quarter of the side, and 8 with the
+        small one.
 
     References
     ----------
-    He et al., Deep Residual Learning for Image Recognition, CVPR 2016, Table 1; the small stem as in its section 4.2.
+    He et al., Deep Residual Learning for Image Recognition, CVPR 2016, Table 1; the small stem as in its
+    section 4.2.
 
     Examples
     --------

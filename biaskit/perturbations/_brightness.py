@@ -33,7 +33,8 @@ def brightness(images: Tensor, generator: torch.Generator, *, level: Level = 1, 
 
     References
     ----------
-    Wu et al., An Experimental Study of Semantic Continuity for Deep Learning Models, arXiv 2011.09789, Table 1.
+    Wu et al., An Experimental Study of Semantic Continuity for Deep Learning Models, arXiv 2011.09789, Table
+    1.
 
     Examples
     --------

@@ -33,8 +33,8 @@ def color(
     levels : tuple of 1, 2, 3, 4
         The paper does not say how strong; all levels by default.
     sign : "+" or "random"
-        ``"random"`` goes the other way in half of the images: darker, lower contrast (1/f), faded (1/f), turned
-        back.
+        ``"random"`` goes the other way in half of the images: darker, lower contrast (1/f), faded (1/f),
+        turned back.
 
     Returns
     -------
@@ -48,17 +48,21 @@ def color(
 
     References
     ----------
-    Wu et al., An Experimental Study of Semantic Continuity for Deep Learning Models, arXiv 2011.09789, Table 1.
+    Wu et al., An Experimental Study of Semantic Continuity for Deep Learning Models, arXiv 2011.09789, Table
+    1.
 
     Examples
     --------
     >>> x = torch.zeros(1000, 3, 1, 1)
-    >>> bright = color(x, torch.Generator().manual_seed(0), levels=(2,)) * 255  # black answers to brightness alone
+    >>> bright = color(x, torch.Generator().manual_seed(0), levels=(2,)) * 255  # black: only brightness shows
     >>> sorted(set(bright.flatten().tolist())), 200 < int((bright[:, 0] > 0).sum()) < 300
     ([0.0, 32.0], True)
     """
     draws = (len(images),)
-    picked = torch.randint(len(operations), draws, generator=generator, device=generator.device).to(images.device)
+    picked = torch.randint(len(operations), draws, generator=generator, device=generator.device).to(
+        images.device
+    )
     amounts = draw_amounts(picked, generator, operations, levels, sign)
-    # Row counts on the host would make every step wait for the GPU; there, neutral work is cheaper than waiting.
+    # Row counts on the host would make every step wait for the GPU; there, neutral work is cheaper than
+    # waiting.
     return (in_one_pass if images.is_cuda else by_rows)(images, operations, picked, amounts)

@@ -20,8 +20,8 @@ def contrast(images: Tensor, generator: torch.Generator, *, level: Level = 1, si
     level : 1, 2, 3 or 4
         Factors 1.25, 1.5, 1.75 and 2.
     sign : "+" or "random"
-        ``"random"`` lowers the contrast of half of the images, drawn one by one, by 1/f. The paper lists raising
-        alone.
+        ``"random"`` lowers the contrast of half of the images, drawn one by one, by 1/f. The paper lists
+        raising alone.
 
     Returns
     -------
@@ -35,7 +35,8 @@ def contrast(images: Tensor, generator: torch.Generator, *, level: Level = 1, si
 
     References
     ----------
-    Wu et al., An Experimental Study of Semantic Continuity for Deep Learning Models, arXiv 2011.09789, Table 1.
+    Wu et al., An Experimental Study of Semantic Continuity for Deep Learning Models, arXiv 2011.09789, Table
+    1.
 
     Examples
     --------

@@ -9,9 +9,9 @@ from biaskit.perturbations._photometric import Level, Sign, at_level
 def hue(images: Tensor, generator: torch.Generator, *, level: Level = 1, sign: Sign = "+") -> Tensor:
     """Turn the color wheel: red becomes orange, then yellow, then green.
 
-    ``H' = (H + level / 10) mod 1`` in HSV, saturation and value unchanged; torchvision's ``adjust_hue`` within 2e-6.
-    Gray pixels stay as they are. Where the shortcut is a color, this perturbation changes the shortcut itself: leave
-    it out of a recipe that is to be judged fairly.
+    ``H' = (H + level / 10) mod 1`` in HSV, saturation and value unchanged; torchvision's ``adjust_hue``
+    within 2e-6. Gray pixels stay as they are. Where the shortcut is a color, this perturbation changes the
+    shortcut itself: leave it out of a recipe that is to be judged fairly.
 
     Parameters
     ----------
@@ -35,7 +35,8 @@ def hue(images: Tensor, generator: torch.Generator, *, level: Level = 1, sign: S
 
     References
     ----------
-    Wu et al., An Experimental Study of Semantic Continuity for Deep Learning Models, arXiv 2011.09789, Table 1.
+    Wu et al., An Experimental Study of Semantic Continuity for Deep Learning Models, arXiv 2011.09789, Table
+    1.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """The arithmetic of the four photometric perturbations, batched, with one amount per image.
 
-Every function takes float images (B, 3, H, W) in [0, 1] and leaves them unchanged; amounts are a float or a Tensor
-(B,). Images are expected channels last, and stay so.
+Every function takes float images (B, 3, H, W) in [0, 1] and leaves them unchanged; amounts are a float or a
+Tensor (B,). Images are expected channels last, and stay so.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ Level = Literal[1, 2, 3, 4]
 Sign = Literal["+", "random"]
 Amount = float | Tensor
 
-#: Operation -> its amount at level 1, 2, 3, 4: added brightness (16/255 a level), factors, turns of the color wheel.
+#: Operation -> its amount at level 1, 2, 3, 4: added brightness (16/255 a level), factors, turns of the color
+#: wheel.
 AMOUNTS: Mapping[Operation, tuple[float, float, float, float]] = MappingProxyType(
     {
         "brightness": (16 / 255, 32 / 255, 48 / 255, 64 / 255),
@@ -71,8 +72,8 @@ def add_brightness(images: Tensor, amount: Amount) -> Tensor:
 def scale_contrast(images: Tensor, factor: Amount) -> Tensor:
     """``factor * x + (1 - factor) * m``, clamped, with ``m`` the mean gray value of the image.
 
-    Equal to torchvision's ``adjust_contrast`` within 1e-6: the mean is taken per channel first, which reads the
-    image once.
+    Equal to torchvision's ``adjust_contrast`` within 1e-6: the mean is taken per channel first, which reads
+    the image once.
 
     Examples
     --------
@@ -81,7 +82,9 @@ def scale_contrast(images: Tensor, factor: Amount) -> Tensor:
     [0.125, 0.875]
     """
     ratio = _per_image(images, factor)
-    return (ratio * images + (1.0 - ratio) * _gray(images.mean((2, 3)).unbind(1)).view(-1, 1, 1, 1)).clamp_(0.0, 1.0)
+    return (ratio * images + (1.0 - ratio) * _gray(images.mean((2, 3)).unbind(1)).view(-1, 1, 1, 1)).clamp_(
+        0.0, 1.0
+    )
 
 
 def scale_saturation(images: Tensor, factor: Amount) -> Tensor:
@@ -100,13 +103,13 @@ def scale_saturation(images: Tensor, factor: Amount) -> Tensor:
 def rotate_hue(images: Tensor, turns: Amount) -> Tensor:
     """Turn the hue of HSV: ``H <- (H + turns) mod 1``; saturation and value stay.
 
-    Equal to torchvision's ``adjust_hue`` within 2e-6 (1e-6 from each side of the exact value). The result carries
-    no gradient.
+    Equal to torchvision's ``adjust_hue`` within 2e-6 (1e-6 from each side of the exact value). The result
+    carries no gradient.
 
-    HSV is never formed. With M and m the largest and smallest channel and c = M - m, the hue in units of c is a
-    distance q along a circle of length 6c, zero at red; it needs no division, so gray pixels (c = 0) are no special
-    case. The turn is folded into the zero point of each third of the circle, which keeps q in [-4c, 4c], and each
-    channel is then ``clamp(||q - center| - 3c| - c, 0, c) + m`` with the centers 0, 2c and -2c.
+    HSV is never formed. With M and m the largest and smallest channel and c = M - m, the hue in units of c is
+    a distance q along a circle of length 6c, zero at red; it needs no division, so gray pixels (c = 0) are no
+    special case. The turn is folded into the zero point of each third of the circle, which keeps q in [-4c,
+    4c], and each channel is then ``clamp(||q - center| - 3c| - c, 0, c) + m`` with the centers 0, 2c and -2c.
 
     Parameters
     ----------
@@ -127,7 +130,8 @@ def rotate_hue(images: Tensor, turns: Amount) -> Tensor:
 def _by_planes(function: Callable[[Tensor, Tensor], Tensor], images: Tensor, amount: Tensor) -> Tensor:
     """Run ``function(planes, amounts)`` in place on a copy with one plane per channel, (3, B, H, W).
 
-    Arithmetic between channels is vectorized on planes only; on a CPU a few images at a time stay in the cache.
+    Arithmetic between channels is vectorized on planes only; on a CPU a few images at a time stay in the
+    cache.
     """
     step = len(images) if images.is_cuda else max(1, _PASS // (images.shape[2] * images.shape[3]))
     changed = torch.empty_like(images)
@@ -149,8 +153,8 @@ def _turned(planes: Tensor, turns: Tensor) -> Tensor:
     high = torch.maximum(red, green).maximum(blue)
     low = torch.minimum(red, green).minimum(blue)
     chroma = high - low
-    # q where blue, green or red is the largest; red wins a tie with green or blue, green one with blue. lerp_ with
-    # weights 0 and 1 selects exactly, and four times as fast as a boolean mask on a CPU.
+    # q where blue, green or red is the largest; red wins a tie with green or blue, green one with blue. lerp_
+    # with weights 0 and 1 selects exactly, and four times as fast as a boolean mask on a CPU.
     around = (red - green).addcmul_(chroma, _wrapped(sixths + 4.0))
     largest = torch.eq(green, high, out=torch.empty_like(high))
     around.lerp_((blue - red).addcmul_(chroma, _wrapped(sixths + 2.0)), largest)
@@ -182,7 +186,7 @@ _FUNCTIONS: Mapping[Operation, Callable[[Tensor, Amount], Tensor]] = {
 
 
 def change(images: Tensor, operation: Operation, amount: Amount) -> Tensor:
-    """One operation with one amount for all images or one amount per image; ``AMOUNTS`` has those of the levels.
+    """One operation, with one amount for all images or one per image; ``AMOUNTS`` has those of the levels.
 
     Examples
     --------
@@ -193,7 +197,9 @@ def change(images: Tensor, operation: Operation, amount: Amount) -> Tensor:
     return _FUNCTIONS[operation](images, amount)
 
 
-def at_level(images: Tensor, generator: torch.Generator, operation: Operation, level: Level, sign: Sign) -> Tensor:
+def at_level(
+    images: Tensor, generator: torch.Generator, operation: Operation, level: Level, sign: Sign
+) -> Tensor:
     """One operation at one level; with ``sign="random"`` half of the images, drawn, go the other way."""
     picked = torch.zeros(len(images), dtype=torch.long, device=images.device)
     return change(images, operation, draw_amounts(picked, generator, (operation,), (level,), sign))
@@ -217,15 +223,20 @@ def by_rows(images: Tensor, operations: tuple[Operation, ...], picked: Tensor, a
     """Each image through its own operation; each operation computed for its rows alone."""
     order = torch.argsort(picked, stable=True)
     counts = torch.bincount(picked, minlength=len(operations)).tolist()
-    # Rows are moved as (B, H, W, 3): index_select copies whole images there, and index_copy_ is ten times slower.
-    grouped = images.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2).split(counts)
-    shares = amounts.index_select(0, order).split(counts)
-    parts = [change(part, operation, share) for operation, part, share in zip(operations, grouped, shares, strict=True)]
+    # Rows are moved as (B, H, W, 3): index_select copies whole images there, and index_copy_ is ten times
+    # slower.
+    sorted_images = images.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2)
+    grouped = torch.split(sorted_images, counts)
+    shares = torch.split(amounts.index_select(0, order), counts)
+    parts = [
+        change(part, operation, share)
+        for operation, part, share in zip(operations, grouped, shares, strict=True)
+    ]
     return torch.cat(parts).permute(0, 2, 3, 1).index_select(0, torch.argsort(order)).permute(0, 3, 1, 2)
 
 
 def in_one_pass(images: Tensor, operations: tuple[Operation, ...], picked: Tensor, amounts: Tensor) -> Tensor:
-    """The same over all rows, each operation neutral where another was drawn: row counts never leave the device."""
+    """The same over all rows, each operation neutral where another was drawn: no count leaves the device."""
     changed = images
     for place, operation in enumerate(operations):
         amount = torch.where(picked == place, amounts, NEUTRAL[operation])
@@ -235,7 +246,7 @@ def in_one_pass(images: Tensor, operations: tuple[Operation, ...], picked: Tenso
 
 @lru_cache(maxsize=64)
 def _table(operations: tuple[Operation, ...], levels: tuple[Level, ...], device: torch.device) -> Tensor:
-    """Amounts (2, operations, levels): as listed, and the other way. Cached: a copy to a device waits for it."""
+    """Amounts (2, operations, levels): as listed, the other way. Cached: a copy to a device waits for it."""
     listed = [[AMOUNTS[operation][level - 1] for level in levels] for operation in operations]
     # A factor turns into its reciprocal: 1 - (f - 1) would take contrast 2 to 0, an image without content.
     other = [
@@ -252,10 +263,12 @@ def _draw(high: int, like: Tensor, generator: torch.Generator) -> Tensor:
 def _per_image(images: Tensor, amount: Amount) -> Tensor:
     if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
         raise DataError(
-            f"perturbations take float images (B, 3, H, W) in [0, 1]; got {tuple(images.shape)}, {images.dtype}"
+            f"a perturbation needs float images (B, 3, H, W); got {tuple(images.shape)}, {images.dtype}"
         )
     if not isinstance(amount, Tensor):
         amount = torch.full((len(images),), amount, dtype=images.dtype, device=images.device)
     if amount.shape != images.shape[:1]:
-        raise DataError(f"{len(images)} images need one amount each; got amounts of shape {tuple(amount.shape)}")
+        raise DataError(
+            f"{len(images)} images need one amount each; got amounts of shape {tuple(amount.shape)}"
+        )
     return amount.to(images).view(-1, 1, 1, 1)

@@ -34,7 +34,8 @@ def saturation(images: Tensor, generator: torch.Generator, *, level: Level = 1, 
 
     References
     ----------
-    Wu et al., An Experimental Study of Semantic Continuity for Deep Learning Models, arXiv 2011.09789, Table 1.
+    Wu et al., An Experimental Study of Semantic Continuity for Deep Learning Models, arXiv 2011.09789, Table
+    1.
 
     Examples
     --------

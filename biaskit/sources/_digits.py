@@ -18,9 +18,8 @@ _TEST = 80
 def digits(root: Path | None = None, *, size: Annotated[int, Field(ge=8)] = 16) -> Source:
     """Embedded handwritten digits: 1,797 images of 8 x 8 pixels, no download.
 
-    Gray values 0..16 are scaled to 0..255 and enlarged bilinearly. The split is fixed: of every class the last 80
-    images in file order are the test set (800 images), the others train (997). The data set's own order keeps
-    writers together, so few writers are on both sides.
+    Gray values 0..16 are scaled to 0..255 and enlarged bilinearly. The split is fixed: of every class the
+    last 80 images in file order are the test set (800 images), the others train (997).
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ from biaskit.sources._idx import read_idx
 def fashionmnist(root: Path | None = None) -> Source:
     """Fashion-MNIST: articles of clothing, 60,000 to train and 10,000 to test, 28 x 28 pixels.
 
-    Read from the packed files (``.gz``), which are checked by the MD5 that torchvision publishes; for the unpacked
-    ones there is no published checksum.
+    Read from the packed files (``.gz``), which are checked by the MD5 that torchvision publishes; for the
+    unpacked ones there is no published checksum.
 
     Parameters
     ----------

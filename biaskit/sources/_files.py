@@ -94,8 +94,8 @@ def locate(
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise DataError(
             f"{name} is not in {' or '.join(str(place) for place in searched)}, and there is no network "
-            f"({reason}): {missing[0]}{more} is missing; put it there, set BIASKIT_DATA to the folder that holds it, "
-            "or use colordigits, which is built in"
+            f"({reason}): {missing[0]}{more} is missing; put it into one of these folders, "
+            "set BIASKIT_DATA to another, or use colordigits, which is built in"
         )
     _download(name, files, target, fetch)
     return target, [_verified(*pair) for pair in (_first(target, forms) for forms in files) if pair]
@@ -123,7 +123,9 @@ def _verified(path: Path, file: File) -> Path:
     try:
         size = path.stat().st_size
         if file.size is not None and size != file.size:
-            raise DataError(f"{path} has {size:,} bytes, expected {file.size:,}: it is truncated or altered; {remedy}")
+            raise DataError(
+                f"{path} has {size:,} bytes, expected {file.size:,}: it is truncated or altered; {remedy}"
+            )
         with path.open("rb") as opened:
             kind = "sha256" if len(file.digest) == 64 else "md5"
             digest = hashlib.file_digest(opened, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
@@ -135,7 +137,7 @@ def _verified(path: Path, file: File) -> Path:
 
 
 def _download(name: str, files: Sequence[Forms], target: Path, fetch: Callable[[Path], object]) -> None:
-    """Download aside and move complete files into place, so that an interruption leaves nothing half there."""
+    """Download aside and move complete files into place: an interruption leaves nothing half there."""
     try:
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=target) as aside:
@@ -151,13 +153,16 @@ def _download(name: str, files: Sequence[Forms], target: Path, fetch: Callable[[
         ) from error
     absent = [forms[-1].path for forms in files if _first(target, forms) is None]
     if absent:
-        raise DataError(f"the download of {name} came without {absent[0]}; put that file below {target} yourself")
+        raise DataError(
+            f"the download of {name} came without {absent[0]}; put that file below {target} yourself"
+        )
 
 
 def _silence(urls: Sequence[str]) -> str:
     """Why no server answers, or an empty string when one does.
 
-    Asked in a thread of its own: looking up a name has no time limit. urllib goes through a proxy where one is set.
+    Asked in a thread of its own: looking up a name has no time limit. urllib goes through a proxy where one
+    is set.
     """
     outcome = [f"no answer within {PATIENCE:g} s"]
 

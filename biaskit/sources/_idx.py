@@ -16,7 +16,11 @@ __all__ = ["read_idx"]
 
 
 def read_idx(
-    name: str, dataset: Any, classes: Sequence[str], root: Path | None, unpacked: Mapping[str, File] | None = None
+    name: str,
+    dataset: Any,
+    classes: Sequence[str],
+    root: Path | None,
+    unpacked: Mapping[str, File] | None = None,
 ) -> Source:
     """A Source from the four idx files of one of torchvision's MNIST-like data sets.
 

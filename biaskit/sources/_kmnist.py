@@ -9,8 +9,8 @@ from biaskit.sources._idx import read_idx
 def kmnist(root: Path | None = None) -> Source:
     """Kuzushiji-MNIST: cursive Japanese characters, 60,000 to train and 10,000 to test, 28 x 28 pixels.
 
-    Read from the packed files (``.gz``), which are checked by the MD5 that torchvision publishes; for the unpacked
-    ones there is no published checksum.
+    Read from the packed files (``.gz``), which are checked by the MD5 that torchvision publishes; for the
+    unpacked ones there is no published checksum.
 
     Parameters
     ----------
@@ -21,7 +21,8 @@ def kmnist(root: Path | None = None) -> Source:
     Returns
     -------
     Source
-        70,000 images (1, 28, 28), train first; classes "o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo".
+        70,000 images (1, 28, 28), train first; classes "o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re",
+        "wo".
 
     Raises
     ------

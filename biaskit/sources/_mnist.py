@@ -36,8 +36,8 @@ _UNPACKED = {
 def mnist(root: Path | None = None) -> Source:
     """MNIST: handwritten digits, 60,000 to train and 10,000 to test, 28 x 28 pixels.
 
-    The unpacked files are checked by size and SHA-256 (torchvision itself accepts a flipped byte there), packed
-    ones (``.gz``) by the MD5 that torchvision publishes.
+    The unpacked files are checked by size and SHA-256 (torchvision itself accepts a flipped byte there),
+    packed ones (``.gz``) by the MD5 that torchvision publishes.
 
     Parameters
     ----------

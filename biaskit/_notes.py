@@ -1,0 +1,256 @@
+"""What stands beside the verdict: what it rests on, what changes how it reads, and what would settle what
+is open."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from biaskit._numbers import ASCII, Numbers
+from biaskit.sentences import BETTER, OPEN, Result, Row, compared, kind, listed, title
+
+__all__ = ["hint", "methods", "notes", "rests_on", "settle"]
+
+
+def settle(result: Result, numbers: Numbers = ASCII) -> list[str]:
+    """Say what would turn the open pairs into a verdict: more seeds, more images, or neither."""
+    if len(result["arms"]) == 1:
+        return ["A second arm: how much is much can only be told beside another recipe."]
+    if len(result["seeds"]) < 3:
+        return ["At least 3 seeds, better 5. Below that a difference and luck look the same."]
+    rows = compared(result, result["reliance"]["metric"])
+    if not rows:
+        return [f"The {title(result, result['reliance']['metric'])} of at least two arms."]
+    still = [r for r in rows if kind(r) == OPEN and not r["reason"]]
+    if not still:
+        return [
+            f"Every comparison of the {title(result, result['reliance']['metric'])} that can be settled is."
+        ]
+    by_seeds = sorted((r for r in still if r["seeds_needed"]), key=lambda r: r["seeds_needed"])
+    by_images = sorted(
+        (r for r in still if not r["seeds_needed"] and r["images_needed"]), key=lambda r: r["images_needed"]
+    )
+    neither = [r for r in still if not r["seeds_needed"] and not r["images_needed"]]
+    sentences = []
+    if by_seeds:
+        count = by_seeds[0]["seeds_needed"]
+        sentences.append(
+            f"About {numbers.count(count)} seeds would settle {_versus(by_seeds[0])}, if the spread stays as"
+            " it is." + _more(by_seeds)
+        )
+    if by_images:
+        count = by_images[0]["images_needed"]
+        sentences.append(
+            f"No number of seeds would settle {_versus(by_images[0])}; about {numbers.count(count)} test"
+            " images would." + _more(by_images)
+        )
+    if neither:
+        sentences.append(
+            f"Neither seeds nor images within reach would settle {_versus(neither[0])}: "
+            "if there is a difference, it is too small for this design." + _more(neither)
+        )
+    if by_seeds:
+        sentences.append(
+            "Decide the number beforehand: adding seeds until a verdict appears makes false verdicts more"
+            " likely."
+        )
+    return sentences
+
+
+def hint(result: Result) -> dict[str, Any] | None:
+    """Give the command that would settle the first open pair, and its cost; None where there is nothing to
+    type.
+
+    Returns
+    -------
+    dict or None
+        ``text``, ``command``, ``new_runs`` and ``seconds``. The command keeps all arms: with other arms
+        the family of
+        verdicts, and so the number of seeds, would be another one.
+    """
+    if result.get("hint"):
+        return dict(result["hint"])
+    arms, have = len(result["arms"]), len(result["seeds"])
+    if arms < 2:
+        return None
+    rows = [r for r in compared(result, result["reliance"]["metric"]) if kind(r) == OPEN and not r["reason"]]
+    rows = sorted((r for r in rows if r["seeds_needed"]), key=lambda r: r["seeds_needed"])
+    if have < 3:
+        seeds, text = 5, "take 5 seeds: below three a difference and luck look the same"
+    elif rows and rows[0]["seeds_needed"] > have:
+        seeds = rows[0]["seeds_needed"]
+        text = (
+            f"about {seeds} seeds would settle {rows[0]['arm']} - {rows[0]['against']}; fix the number first"
+        )
+    else:
+        return None
+    words = shlex.split(result["command"])
+    if "--seeds" in words[:-1]:
+        words[words.index("--seeds") + 1] = str(seeds)
+    elif any(w.startswith("--seeds=") for w in words):
+        words = [f"--seeds={seeds}" if w.startswith("--seeds=") else w for w in words]
+    else:
+        words += ["--seeds", str(seeds)]
+    new_runs = arms * (seeds - have)
+    known = [r["seconds"] for r in result["runs"] if r["seconds"] is not None]
+    cost = new_runs * sum(known) / len(known) if known else None
+    return {"text": text, "command": shlex.join(words), "new_runs": new_runs, "seconds": cost}
+
+
+def _versus(row: Row) -> str:
+    return f"{row['arm']} against {row['against']}"
+
+
+def _more(rows: Sequence[Row]) -> str:
+    """Point to the pairs that were not named."""
+    extra = len(rows) - 1
+    if not extra:
+        return ""
+    return (
+        f" {extra} more open comparison{'s need' if extra > 1 else ' needs'} as much or more (see"
+        " Differences)."
+    )
+
+
+def methods(result: Result, numbers: Numbers = ASCII) -> str:
+    """Say what the numbers are: mean, interval, checkpoint rule.
+
+    Examples
+    --------
+    >>> methods({"seeds": [0, 1, 2, 3, 4], "arms": [1, 2], "checkpoint": "last epoch"})
+    'mean of 5 seeds, 95 % interval over seeds and images; checkpoint: last epoch, all arms'
+    """
+    count = len(result["seeds"])
+    seeds = (
+        "1 seed, 95 % interval over images"
+        if count == 1
+        else f"mean of {count} seeds, 95 % interval over seeds and images"
+    )
+    arms = ", all arms" if len(result["arms"]) > 1 else ""
+    return f"{seeds}; checkpoint: {result['checkpoint']}{arms}"
+
+
+def rests_on(result: Result, numbers: Numbers = ASCII) -> list[tuple[str, str]]:
+    """List what the result rests on: ``("note", text)`` for what changes how it reads, then ``("ok", text)``.
+
+    Returns
+    -------
+    list of tuple
+        Notes first: control arm, worst group, looks, failures, then those of ``result["notes"]`` and
+        ``result["checks"]``; no text twice.
+    """
+    entries = [
+        *_controls(result),
+        *_hue(result),
+        *_worst(result, numbers),
+        *_looks(result),
+        *_finished(result),
+    ]
+    entries += [("note", text) for text in result.get("notes", [])]
+    entries += [(check["level"], check["text"]) for check in result.get("checks", [])]
+    if len(result["arms"]) > 1:
+        entries.append(("ok", f"one rule picks the checkpoint of every arm: {result['checkpoint']}"))
+    unique = list(dict.fromkeys(entries))
+    return [e for e in unique if e[0] != "ok"] + [e for e in unique if e[0] == "ok"]
+
+
+def notes(result: Result, numbers: Numbers = ASCII) -> list[str]:
+    """List only what changes how the result reads, most important first."""
+    return [text for level, text in rests_on(result, numbers) if level != "ok"]
+
+
+def _controls(result: Result) -> list[tuple[str, str]]:
+    """Credit a gain that the control arm has too to the perturbations, and miss a control that is not
+    there."""
+    names = {a["name"] for a in result["arms"]}
+    treated: dict[str, list[str]] = {}
+    for arm in result["arms"]:
+        if arm["control"]:
+            treated.setdefault(arm["control"], []).append(arm["name"])
+    entries = []
+    for control, arms in treated.items():
+        if control not in names:
+            text = (
+                f"{control}, the control arm of {listed(arms)}, is missing: what the constraint adds cannot"
+                " be told"
+            )
+            entries.append(("note", f"{text} from what the perturbations add"))
+            continue
+        rows = compared(result, result["reliance"]["metric"])
+        gains = any(r["arm"] == control and r["against"] not in arms and kind(r) == BETTER for r in rows)
+        if gains:
+            text = (
+                f"{control} is the control arm of {listed(arms)}: what it gains comes from the perturbations"
+            )
+            entries.append(("note", f"{text}, not from the constraint"))
+        else:
+            entries.append(("ok", f"the control arm of {listed(arms)} is present: {control}"))
+    return entries
+
+
+def _hue(result: Result) -> list[tuple[str, str]]:
+    """Say when a perturbation undoes the very shortcut that is measured."""
+    arms = result.get("hue") or []
+    words = result["reliance"]["attribute_words"]
+    if not arms or "color" not in words.lower():
+        return []
+    return [
+        ("note", f"hue is one of the perturbations of {listed(arms)} and undoes part of a {words} shortcut")
+    ]
+
+
+def _worst(result: Result, numbers: Numbers) -> list[tuple[str, str]]:
+    """Say when the worst group is too small for any number of seeds."""
+    rows = [r for r in result["differences"] if r["metric"] == "worst_group_accuracy"]
+    shares = [r["image_share"] for r in rows if r["image_share"] is not None]
+    sizes = [
+        r["group_n"] for r in result["headline"] if r["metric"] == "worst_group_accuracy" and r.get("group_n")
+    ]
+    if not sizes or not shares or max(shares) <= 0.5:
+        return []
+    return [
+        (
+            "note",
+            (
+                f"the worst group rests on {numbers.count(min(sizes))} images; more seeds will not settle it,"
+                " more images would"
+            ),
+        )
+    ]
+
+
+def _looks(result: Result) -> list[tuple[str, str]]:
+    """Count the looks: every one is another chance of a false verdict, which the error rate pays for."""
+    looks = result["looks"]
+    if len(result["arms"]) == 1:
+        return []
+    if len(looks) <= 1:
+        return [("ok", "first look: these seeds were evaluated once")]
+    return [
+        (
+            "note",
+            (
+                f"look {len(looks)} (at {listed(map(str, looks))} seeds): the error rate is divided by the"
+                " number of looks"
+            ),
+        )
+    ]
+
+
+def _finished(result: Result) -> list[tuple[str, str]]:
+    """Say which runs or analyzers failed, or that all finished."""
+    failed = result["failed"]
+    if not failed:
+        count = len(result["arms"]) * len(result["seeds"])
+        return (
+            [("ok", f"all {count} runs finished; seeds, data and test images are shared")]
+            if count > 1
+            else []
+        )
+    first = failed[0]
+    where = f"{first['analyzer']} ({first['arm']}" + (
+        f", seed {first['seed']})" if first["seed"] is not None else ")"
+    )
+    more = f"; {len(failed) - 1} more failed" if len(failed) > 1 else ""
+    return [("note", f"{where} failed: {first['reason']}{more}")]

@@ -1,0 +1,472 @@
+"""The tables of the report: from rows of a result to cells of text, and the words of its glossary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from biaskit._numbers import TYPOGRAPHIC, shown
+from biaskit.plots import CLASSES
+
+__all__ = [
+    "Cell",
+    "Head",
+    "Table",
+    "arms",
+    "attribute_values",
+    "contingency",
+    "continuity",
+    "differences",
+    "glossary",
+    "groups",
+    "measures",
+    "number",
+    "runs",
+]
+
+Row = Mapping[str, Any]
+MOST = 500
+"""Rows of a table in the page; the files beside it hold all."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: what counts, and smaller beside it what belongs to it; an empty `text` has its reason as
+    `detail`."""
+
+    text: str
+    detail: str = ""
+    css: str = ""
+    more: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column head; `term` leads to the glossary."""
+
+    text: str
+    numeric: bool = True
+    term: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page: the first cell of a row is its head."""
+
+    id: str
+    summary: str
+    caption: str
+    heads: list[Head]
+    rows: list[list[Cell]] = field(default_factory=list)
+    note: str = ""
+
+
+def number(metric: Row, row: Row | None, *, key: str = "value") -> Cell:
+    """Write a value with its interval, or nothing with the reason."""
+    if row is None:
+        return Cell("", "not measured")
+    value, low, high = shown(TYPOGRAPHIC, metric, row, key=key)
+    if not value:
+        return Cell("", row.get("reason") or row.get("note") or f"undefined (n={row.get('n', 0)})")
+    return Cell(value, f"{low} to {high}" if low and high else "")
+
+
+def _first(rows: list[Row], name: str) -> tuple[list[Row], str]:
+    """Keep a table readable, and say so where that leaves rows out."""
+    if len(rows) <= MOST:
+        return rows, ""
+    return rows[:MOST], f"The first {MOST} of {TYPOGRAPHIC.count(len(rows))} rows; tables/{name}.csv has all."
+
+
+def _unit(metric: Row) -> str:
+    return f", {metric['unit']}" if metric["unit"] else ""
+
+
+def measures(result: Row) -> Table:
+    """Every measure of every arm."""
+    found = {(r["metric"], r["arm"]): r for r in result["headline"]}
+    rows = []
+    for metric in result["metrics"]:
+        cells = [Cell(metric["title"] + _unit(metric), metric["meaning"])]
+        rows.append(cells + [number(metric, found.get((metric["name"], a["name"]))) for a in result["arms"]])
+    heads = [Head("Measure", numeric=False), *(Head(a["name"]) for a in result["arms"])]
+    caption = "Every measure per arm, with its 95 % interval"
+    return Table("measures", f"All {len(rows)} measures as a table", caption, heads, rows)
+
+
+def differences(result: Row) -> Table:
+    """Every difference of two arms, with what was decided on and what would settle it."""
+    metrics = {m["name"]: m for m in result["metrics"]}
+    kept, note = _first([r for r in result["differences"] if r["metric"] in metrics], "differences")
+    rows = []
+    for row in kept:
+        metric = metrics[row["metric"]]
+        ratio = ", ratio" if row.get("ratio") else _unit(metric).replace("%", "points")
+        cells = [Cell(metric["title"] + ratio), Cell(f"{row['arm']} against {row['against']}")]
+        cells.append(number(metric, row, key="estimate"))
+        joint = {"estimate": 0.0, "low": row["low_together"], "high": row["high_together"]}
+        _, low, high = shown(TYPOGRAPHIC, metric, joint, key="estimate")
+        cells.append(
+            Cell(f"{low} to {high}")
+            if low and high
+            else Cell("", "no verdict asked" if not row["verdict"] else "none")
+        )
+        cells.append(_p(row["p"]))
+        cells.append(_p(row["p_holm"]))
+        least = row["detectable"]
+        cells.append(
+            Cell(TYPOGRAPHIC.about(least, metric["unit"]).removesuffix(" points"))
+            if least is not None
+            else Cell("")
+        )
+        cells.append(_needed(row))
+        word = row["verdict"] and (row["verdict"] if row["seeds"] >= 3 else "no verdict")
+        cells.append(Cell(word or "", row["reason"] or "", CLASSES.get(word or "", "open") if word else ""))
+        rows.append(cells)
+    heads = [
+        Head("Measure", False),
+        Head("Arms", False),
+        Head("Difference", term="paired"),
+        Head("Together", term="interval"),
+        Head("p"),
+        Head("p, Holm", term="verdict"),
+        Head("Detectable", term="detectable"),
+        Head("To settle", term="detectable"),
+        Head("Verdict", False, "verdict"),
+    ]
+    caption = (
+        "Differences between arms with their own 95 % interval; together: the interval that holds for all"
+        " verdicts at once"
+    )
+    total = TYPOGRAPHIC.count(len(result["differences"]))
+    return Table("differences", f"All {total} differences as a table", caption, heads, rows, note)
+
+
+def _p(value: float | None) -> Cell:
+    return Cell("") if value is None else Cell(TYPOGRAPHIC.p(value).removeprefix("p "))
+
+
+def _needed(row: Row) -> Cell:
+    """Say what would settle a difference that is open."""
+    if row["verdict"] != "inconclusive":
+        return Cell("")
+    if row["seeds_needed"]:
+        return Cell(f"{TYPOGRAPHIC.count(row['seeds_needed'])} seeds")
+    if row["images_needed"]:
+        return Cell(f"{TYPOGRAPHIC.count(row['images_needed'])} images")
+    return Cell("", "" if row["reason"] else "not within reach")
+
+
+def groups(result: Row) -> Table:
+    """Accuracy of every group, one column per arm; beyond `MOST` groups the lowest ones."""
+    by = result["data"]["group_by"]
+    cells: dict[tuple[Any, ...], dict[str, Row]] = {}
+    for row in result["groups"]:
+        cells.setdefault((row["label"], *(row[b] for b in by)), {})[row["arm"]] = row
+    keys, note = list(cells), ""
+    if len(keys) > MOST:
+
+        def lowest(key: tuple[Any, ...]) -> float:
+            return min((r["accuracy"] for r in cells[key].values() if r["accuracy"] is not None), default=2.0)
+
+        note = f"The {MOST} lowest of {TYPOGRAPHIC.count(len(keys))} groups; tables/groups.csv has all."
+        keys = sorted(keys, key=lowest)[:MOST]
+    rows = []
+    for key in keys:
+        n = next(iter(cells[key].values()))["n"]
+        line = [*(Cell(str(v) or "(empty name)") for v in key), Cell(TYPOGRAPHIC.count(n))]
+        rows.append(line + [_rate(cells[key].get(a["name"])) for a in result["arms"]])
+    heads = [
+        Head("Label", False),
+        *(Head(b, False) for b in by),
+        Head("n"),
+        *(Head(a["name"]) for a in result["arms"]),
+    ]
+    caption = "Accuracy per group in %, mean over seeds, with its 95 % interval; n test images"
+    return Table(
+        "groups", f"All {TYPOGRAPHIC.count(len(cells))} groups as a table", caption, heads, rows, note
+    )
+
+
+def _rate(row: Row | None) -> Cell:
+    """Write an accuracy; a group too small to say anything says so before its interval."""
+    if row is None:
+        return Cell("", "not measured")
+    if row["accuracy"] is None:
+        return Cell("", row.get("note") or "no test images")
+    value, low, high = TYPOGRAPHIC.of(row["accuracy"], "%", low=row["low"], high=row["high"])
+    between = f"{low} to {high}" if low and high else ""
+    return Cell("", f"{row['note']}, {between}") if row.get("note") else Cell(value, between)
+
+
+def attribute_values(result: Row) -> Table:
+    """Accuracy per value of every attribute, one column per arm."""
+    cells: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in result["attribute_values"]:
+        cells.setdefault((row["attribute"], row["value"]), {})[row["arm"]] = row
+    rows = []
+    for key, own in list(cells.items())[:MOST]:
+        line = [*map(Cell, key), Cell(TYPOGRAPHIC.count(next(iter(own.values()))["n"]))]
+        rows.append(line + [_rate(own.get(a["name"])) for a in result["arms"]])
+    heads = [
+        Head("Attribute", False),
+        Head("Value", False),
+        Head("n"),
+        *(Head(a["name"]) for a in result["arms"]),
+    ]
+    caption = "Accuracy per attribute value in %, mean over seeds, with its 95 % interval; n test images"
+    return Table("values", "Accuracy per attribute value as a table", caption, heads, rows)
+
+
+def runs(result: Row) -> Table:
+    """Every run with its numbers and fingerprint."""
+    named = [m for m in result["metrics"] if any(r.get(m["name"]) is not None for r in result["runs"])]
+    kept, note = _first(result["runs"], "runs")
+    rows = []
+    for run in kept:
+        cells = [Cell(run["arm"]), Cell(str(run["seed"]))]
+        cells += [number(m, {"value": run.get(m["name"]), "note": "undefined"}) for m in named]
+        cells.append(Cell(TYPOGRAPHIC.fixed(run["seconds"], 1)) if run["seconds"] is not None else Cell(""))
+        cells += [Cell("stored" if run["stored"] else "new"), Cell(str(run["fingerprint"])[:12])]
+        rows.append(cells)
+    heads = [
+        Head("Arm", False),
+        Head("Seed", term="seed"),
+        *(Head(m["title"] + _unit(m), term=m["name"]) for m in named),
+    ]
+    heads += [Head("Seconds"), Head("Run", False), Head("Fingerprint", False, "fingerprint")]
+    return Table(
+        "runs", f"All {len(result['runs'])} runs as a table", "Every run, seed by seed", heads, rows, note
+    )
+
+
+def continuity(result: Row) -> Table:
+    """Distances per arm, perturbation and level."""
+    nds, ds = {"name": "nds", "unit": ""}, {"name": "ds", "unit": ""}
+    kept, note = _first(result["continuity"], "continuity")
+    rows = []
+    for row in kept:
+        cells = [
+            Cell(row["arm"]),
+            Cell(str(row["perturbation"])),
+            Cell(str(row["level"])),
+            Cell(_amount(row["amount"])),
+        ]
+        for metric in (nds, ds):
+            name = metric["name"]
+            ends = {
+                "value": row.get(name),
+                "low": row.get(f"{name}_low"),
+                "high": row.get(f"{name}_high"),
+                "n": row["n"],
+            }
+            cells.append(number(metric, ends))
+        cells.append(
+            number({"name": "rate", "unit": "%"}, {"value": row.get("discontinuity_rate"), "n": row["n"]})
+        )
+        rows.append([*cells, Cell(TYPOGRAPHIC.count(row["n"]))])
+    heads = [
+        Head("Arm", False),
+        Head("Perturbation", False),
+        Head("Level"),
+        Head("Amount"),
+        Head("nDS", term="nds"),
+        Head("DS", term="ds"),
+        Head("Discontinuity rate, %", term="discontinuity_rate"),
+        Head("n"),
+    ]
+    caption = "Distances per perturbation and level, mean over seeds, 95 % t interval over seeds"
+    return Table(
+        "continuity", f"All {len(result['continuity'])} settings as a table", caption, heads, rows, note
+    )
+
+
+def _amount(value: Any) -> str:
+    return (
+        TYPOGRAPHIC.significant(value)
+        if isinstance(value, float) and value
+        else str(value if value is not None else "")
+    )
+
+
+def contingency(result: Row) -> Table:
+    """How many images each group has, one column per split."""
+    by = result["data"]["group_by"]
+    splits = list(dict.fromkeys(r["split"] for r in result["data"]["contingency"]))
+    cells: dict[tuple[Any, ...], dict[str, int]] = {}
+    for row in result["data"]["contingency"]:
+        cells.setdefault((row["label"], *(row[b] for b in by)), {})[row["split"]] = row["n"]
+    rows = [
+        [
+            *(Cell(str(v) or "(empty name)") for v in key),
+            *(Cell(TYPOGRAPHIC.count(own.get(s, 0))) for s in splits),
+        ]
+        for key, own in list(cells.items())[:MOST]
+    ]
+    note = (
+        ""
+        if len(cells) <= MOST
+        else f"The first {MOST} of {TYPOGRAPHIC.count(len(cells))} groups; tables/data.csv has all."
+    )
+    heads = [Head("Label", False), *(Head(b, False) for b in by), *(Head(s) for s in splits)]
+    return Table(
+        "data", "Images per group as a table", "Images per group and split, as built", heads, rows, note
+    )
+
+
+def arms(result: Row) -> Table:
+    """What each arm is."""
+    rows = []
+    for arm in result["arms"]:
+        cells = [
+            Cell(arm["name"], arm["summary"]),
+            Cell(arm["paper"] or "", "" if arm["paper"] else "none named"),
+        ]
+        cells += [Cell(arm["control"] or "", "" if arm["control"] else "none"), Cell(arm["model"])]
+        cells.append(
+            Cell(TYPOGRAPHIC.count(arm["parameters"]))
+            if arm["parameters"] is not None
+            else Cell("", "not known")
+        )
+        cells.append(Cell(str(arm["epochs"])) if arm["epochs"] is not None else Cell("", "not trained"))
+        cells.append(Cell("; ".join(arm["changes"]) or "none"))
+        rows.append([*cells, Cell(str(arm["fingerprint"])[:12])])
+    heads = [
+        Head("Arm", False, "arm"),
+        Head("Paper", False),
+        Head("Control arm", False, "control"),
+        Head("Model", False),
+        Head("Parameters"),
+        Head("Epochs"),
+        Head("Changes", False),
+        Head("Fingerprint", False, "fingerprint"),
+    ]
+    count = len(rows)
+    summary = f"All {count} arms as a table" if count > 1 else "The arm as a table"
+    return Table("arms", summary, "What each arm is", heads, rows)
+
+
+def glossary(result: Row) -> list[tuple[str, str, str]]:
+    """List the words of the page, alphabetically: id, name, meaning; those of the measures come from the
+    result."""
+    words = result["reliance"]["attribute_words"]
+    margin = result["margin"]
+    size = TYPOGRAPHIC.points(margin) if margin is not None else "none was given"
+    entries: Iterable[tuple[str, str, str]] = [
+        (
+            "arm",
+            "arm",
+            "A recipe in a comparison. All arms share data, seeds and the rule that picks the checkpoint.",
+        ),
+        (
+            "attribute",
+            "attribute",
+            f"A property of the image that should not decide the answer; here the {words}.",
+        ),
+        (
+            "control",
+            "control arm",
+            (
+                "An arm with the perturbations of a method, but without its constraint. What the control"
+                " gains, the method may not claim."
+            ),
+        ),
+        (
+            "detectable",
+            "detectable",
+            (
+                "The smallest difference that this design would have found in 80 of 100 repetitions. A"
+                " smaller one may exist and stay unseen. “Images” under “to settle”: the test set is too"
+                " small for any number of seeds."
+            ),
+        ),
+        (
+            "fingerprint",
+            "fingerprint",
+            (
+                "A hash over everything that determines a result: data, card, code and seed. The same"
+                " fingerprint means the same result."
+            ),
+        ),
+        (
+            "group",
+            "group",
+            (
+                "All images with one label and one value of each attribute. A group too small to say anything"
+                " reads “insufficient (n=7)”; none is dropped."
+            ),
+        ),
+        (
+            "equal",
+            "if equal, half-split",
+            (
+                "Two ways to read a worst group, which is low by chance alone where groups are small. If"
+                " equal: what it would read if every group had the accuracy of the arm. Half-split: the worst"
+                " group is found in one half of its images and read in the other."
+            ),
+        ),
+        (
+            "interval",
+            "interval",
+            (
+                "A range from a method that covers the true value in 95 of 100 repetitions with new seeds and"
+                " new test images. “Together”: all intervals that decide a verdict cover at once in 95 of"
+                " 100."
+            ),
+        ),
+        (
+            "margin",
+            "margin",
+            (
+                f"The largest difference that does not matter, fixed before the run (--margin): {size}. The"
+                " shaded band in the charts."
+            ),
+        ),
+        (
+            "noise",
+            "noise floor",
+            (
+                f"The gap to expect when the {words} plays no part: the mean absolute gap after its values"
+                " are shuffled within each label. p is the share of shuffles with a gap at least as large as"
+                " the one seen."
+            ),
+        ),
+        (
+            "paired",
+            "paired difference",
+            (
+                "The difference between two arms seed by seed and image by image, then averaged. Luck that"
+                " both arms share cancels."
+            ),
+        ),
+        (
+            "seed",
+            "seed",
+            (
+                "One training: initial weights, order and perturbations are drawn anew. The data set is built"
+                " once."
+            ),
+        ),
+        ("twin", "twin", f"The same image with another value of the {words}, nothing else changed."),
+        (
+            "verdict",
+            "verdict",
+            (
+                "Better or worse: the difference is larger than luck, with Holm's correction over all"
+                " verdicts. No relevant difference: it is shown to lie inside the margin. Inconclusive:"
+                " neither. No verdict: fewer than 3 seeds."
+            ),
+        ),
+    ]
+    found = {id: (id, name, text) for id, name, text in entries}
+    for metric in result["metrics"]:
+        meaning = metric["meaning"]
+        text = f"{meaning[:1].upper()}{meaning[1:].rstrip('.')}. In files: {metric['name']}."
+        better = {
+            "lower": " Lower is better.",
+            "higher": " Higher is better.",
+            "zero": " Nearer to 0 is better.",
+        }
+        found[metric["name"]] = (metric["name"], metric["title"], text + better.get(metric["better"], ""))
+    return sorted(found.values(), key=lambda e: e[1].lower())

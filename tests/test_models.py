@@ -1,0 +1,119 @@
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from biaskit import models
+from biaskit.errors import SpecError
+from biaskit.registry import bind, names
+from biaskit.rng import scoped
+
+
+def build(name, classes=10, **options):
+    with scoped(0):
+        return getattr(models, name)(classes, **options)
+
+
+EVERY = [
+    ("resnet18", {}),
+    ("resnet18", {"stem": "small"}),
+    ("resnet_small", {}),
+    ("resnet_small", {"width": 8}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), EVERY)
+def test_contract(name, options):
+    model = build(name, 7, **options)
+    x = torch.rand(2, 3, model.min_size, model.min_size)
+    before = x.clone()
+    assert model(x).shape == (2, 7)
+    assert torch.equal(x, before)
+    assert model.eval()(x.contiguous(memory_format=torch.channels_last)).shape == (2, 7)
+    assert torch.equal(model(x), model(x))
+    modules = dict(model.named_modules())
+    assert isinstance(modules["net.fc"], nn.Linear)
+    assert {"net.layer1", "net.layer2", "net.layer3"} <= set(modules)
+
+
+@pytest.mark.parametrize(("name", "options"), EVERY)
+def test_same_seed_same_weights(name, options):
+    first, second = build(name, **options).state_dict(), build(name, **options).state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize(("name", "options"), EVERY)
+def test_normalization_comes_first_and_is_saved(name, options):
+    model = build(name, **options)
+    assert next(iter(model.named_children()))[0] == "normalize"
+    x = torch.rand(2, 3, 16, 16)
+    assert torch.allclose(model.normalize(x), 2 * x - 1, atol=1e-6)
+    assert {"normalize.mean", "normalize.std"} <= set(model.state_dict())
+    assert not list(model.normalize.parameters())
+
+
+def test_resnet18_is_torchvisions():
+    model = build("resnet18").eval()
+    other = torchvision.models.resnet18(num_classes=10).eval()
+    other.load_state_dict(model.net.state_dict())
+    x = torch.rand(2, 3, 28, 28)
+    assert torch.equal(model(x), other(2 * x - 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "layer", "side"),
+    [
+        ("resnet18", {}, "layer4", 1),
+        ("resnet18", {}, "layer1", 7),
+        ("resnet18", {"stem": "small"}, "layer4", 4),
+        ("resnet_small", {}, "layer1", 28),
+        ("resnet_small", {}, "layer3", 7),
+    ],
+)
+def test_maps_of_a_28_pixel_image(name, options, layer, side):
+    model = build(name, **options).eval()
+    seen = []
+    getattr(model.net, layer).register_forward_hook(lambda *parts: seen.append(parts[2].shape[-2:]))
+    model(torch.rand(1, 3, 28, 28))
+    assert seen == [(side, side)]
+
+
+def test_resnet_small_grows_with_its_width():
+    count = {
+        width: sum(p.numel() for p in build("resnet_small", width=width).parameters()) for width in (8, 16)
+    }
+    assert 3.5 < count[16] / count[8] < 4.0
+
+
+def test_resnet_small_learns_in_a_few_steps():
+    """Left half bright or right half bright: 40 steps are enough."""
+    model = build("resnet_small", 2, width=8).to(memory_format=torch.channels_last)
+    labels = torch.arange(32) % 2
+    x = torch.rand(32, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.5
+    x[labels == 0, :, :, :8] += 0.3
+    x[labels == 1, :, :, 8:] += 0.3
+    x[:, :, :8] += 0.1 * labels.view(-1, 1, 1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(40):
+        loss = nn.functional.cross_entropy(model(x), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (model.eval()(x).argmax(1) == labels).float().mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet18", {"stem": "tiny"}, "stem"),
+        ("resnet_small", {"width": 0}, "width"),
+        ("resnet18", {"width": 8}, "stem"),
+    ],
+)
+def test_options_that_do_not_exist(name, options, message):
+    with pytest.raises(SpecError, match=message):
+        bind(getattr(models, name), options, "card: model")
+
+
+def test_listed():
+    assert set(names("model")) == {"resnet18", "resnet_small"}

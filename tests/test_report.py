@@ -1,0 +1,346 @@
+"""The report: complete, escaped, small, and silent in a browser."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+from _example_result import HOSTILE, example, hostile
+
+from biaskit import plots
+from biaskit._report import LARGEST, render, write_report
+from biaskit.errors import DataError
+
+CHROMIUM = next(
+    (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None
+)
+WIDTHS = (320, 360, 420, 768, 1024, 1280, 1600, 1920)
+VOID = {"meta", "link", "img", "br", "input"}
+
+
+def empty_group():
+    result = example()
+    for row in result["groups"]:
+        if row["label"] == "3" and row["color"] == "red":
+            row.update(n=0, accuracy=None, low=None, high=None, note="no test images")
+        if row["label"] == "4" and row["color"] == "red":
+            row.update(n=7, note="insufficient (n=7)")
+    for row in result["headline"]:
+        if row["metric"] == "gap":
+            row.update(value=None, low=None, high=None, noise=None, p=None, reason="no label has both values")
+    for row in result["differences"]:
+        if row["metric"] == "gap":
+            row.update(estimate=None, low=None, high=None, reason="no label has both values")
+    return result
+
+
+LISTS = (
+    "groups",
+    "attribute_values",
+    "headline",
+    "differences",
+    "verdicts",
+    "continuity",
+    "runs",
+    "examples",
+)
+EMPTY = {name: [] for name in LISTS} | {"sprite": None, "hint": None}
+CASES = {
+    "usual": example,
+    "hostile": hostile,
+    "one arm": lambda: example(arms=["plain"]),
+    "twelve arms": lambda: example(arms=[f"arm {i}" for i in range(12)], images=2000),
+    "two groups": lambda: example(labels=["cat"]),
+    "200 groups": lambda: example(labels=[f"c{i}" for i in range(10)], colors=[f"v{i}" for i in range(20)]),
+    "one seed": lambda: example(seeds=1),
+    "gap decides": lambda: example(metric="gap"),
+    "empty group": empty_group,
+    "nothing ran": lambda: example() | EMPTY,
+}
+
+
+@pytest.fixture(scope="module")
+def pages():
+    return {name: render(make()) for name, make in CASES.items()}
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would see: tags, attributes, text; and checks that tags are closed in order."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.attributes, self.words, self.stack = [], [], [], []
+        self.feed(page)
+        assert self.stack == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        if self.stack and self.stack[-1] not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_report_is_whole_closed_and_harmless(pages, name):
+    page = pages[name]
+    seen = Reader(page)
+    assert len(page.encode()) <= LARGEST
+    assert seen.tags.count("script") == 1
+    assert seen.tags.count("h1") == 1
+    names = {key for key, _ in seen.attributes}
+    assert "style" not in names, "the policy refuses style attributes"
+    assert not [key for key in names if key.startswith("on")]
+    sources = [v for k, v in seen.attributes if k in ("src", "href")]
+    assert all(v.startswith(("data:", "#")) for v in sources)
+    ids = [v for k, v in seen.attributes if k == "id"]
+    assert len(ids) == len(set(ids))
+    targets = {v[1:] for k, v in seen.attributes if k == "href" and v.startswith("#")}
+    targets |= {v for k, v in seen.attributes if k in ("aria-describedby", "aria-labelledby")}
+    assert targets <= set(ids), "every link inside the page leads somewhere"
+    told = seen.text
+    assert not re.search(
+        r"\b(unfair|unbiased|significant\w*|colour|nan|undefined variable)\b", told, re.IGNORECASE
+    )
+    assert not re.search(r"\bNone\b", told)
+
+
+@pytest.mark.parametrize("name", ["usual", "hostile"])
+def test_the_policy_names_exactly_the_style_and_script_of_the_page(pages, name):
+    page = pages[name]
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1]
+    for kind in ("style", "script"):
+        body = re.search(rf"<{kind}>(.*?)</{kind}>", page, re.DOTALL)[1]
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in html.unescape(policy)
+    assert policy.startswith("default-src &#39;none&#39;") or policy.startswith("default-src 'none'")
+
+
+def test_hostile_names_stay_text(pages):
+    seen = Reader(pages["hostile"])
+    for name in (HOSTILE[0], HOSTILE[1], "[red]", "{{ 7 * 7 }}", "=HYPERLINK(1)"):
+        assert name in seen.text
+    assert "\u202e" not in pages["hostile"]
+    assert seen.tags.count("img") == Reader(pages["usual"]).tags.count("img")
+
+
+def test_empty_cells_carry_their_reason(pages):
+    text = Reader(pages["empty group"]).text
+    assert "no test images" in text
+    assert "insufficient (n=7), " in text
+    assert "no label has both values" in text
+
+
+def test_sections_follow_what_the_result_holds(pages):
+    def sections(name):
+        return re.findall(r'<section id="(\w+)"', pages[name])
+
+    assert sections("usual") == [
+        "verdict",
+        "numbers",
+        "differences",
+        "groups",
+        "seeds",
+        "twins",
+        "continuity",
+        "data",
+        "provenance",
+        "glossary",
+    ]
+    assert "differences" not in sections("one arm")
+    assert "twins" not in sections("nothing ran")
+    assert "<b>failed</b> continuity: &lt;/script&gt;" in pages["hostile"]
+    failed = example() | {"continuity": [], "examples": []}
+    failed["failed"] = [
+        {"arm": "aug", "seed": s, "analyzer": a, "reason": f"{a} broke"}
+        for a in ("continuity", "attribution")
+        for s in range(5)
+    ]
+    page = render(failed)
+    assert "continuity broke" in page.split('<section id="continuity"')[1].split("</section>")[0]
+    assert (
+        "attribution broke (aug seed 0, aug seed 1, aug seed 2 and 2 more)"
+        in page.split('<section id="failed"')[1]
+    )
+
+
+def test_numbers_of_the_page_are_those_of_the_result(pages):
+    result = example()
+    row = next(r for r in result["headline"] if r["metric"] == "average_accuracy" and r["arm"] == "plain")
+    cell = f"<b>{100 * row['value']:.1f}</b> <small>{100 * row['low']:.1f} to {100 * row['high']:.1f}</small>"
+    assert cell in pages["usual"]
+    assert f"n {row['n']:,}" in pages["usual"] or f"{row['n']:,} test images" in pages["usual"]
+    assert "noise" in Reader(pages["usual"]).text
+    for entry in result["metrics"]:
+        assert f'id="g-{entry["name"]}"' in pages["usual"], "every measure has its definition"
+
+
+def test_an_image_that_is_no_png_is_not_shown():
+    result = example()
+    result["examples"][0]["image"] = 'x" onerror="alert(1)'
+    result["sprite"]["image"] = "https://example.invalid/x.png"
+    page = render(result)
+    assert "no picture" in page
+    assert "example.invalid" not in page
+
+
+def test_a_report_stays_below_its_limit():
+    result = example()
+    heavy = "data:image/png;base64," + "A" * 900_000
+    for entry in result["examples"]:
+        entry["image"] = heavy
+    page = render(result)
+    assert len(page.encode()) <= LARGEST
+    assert "2 of 4 examples" in page or "1 of 4 examples" in page
+    result["arms"][0]["card"] = {"text": "A" * LARGEST}
+    with pytest.raises(DataError, match="compare fewer arms"):
+        render(result)
+
+
+def test_write_report(tmp_path):
+    with pytest.raises(DataError, match=r"no result\.json"):
+        write_report(tmp_path)
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(DataError, match="cannot be read"):
+        write_report(tmp_path)
+    (tmp_path / "result.json").write_text("[]")
+    with pytest.raises(DataError, match="no result of biaskit"):
+        write_report(tmp_path)
+    (tmp_path / "result.json").write_text(json.dumps(example() | {"schema_version": 2}))
+    with pytest.raises(DataError, match="schema_version 2"):
+        write_report(tmp_path)
+    (tmp_path / "result.json").write_text(json.dumps(example()))
+    path = write_report(tmp_path)
+    assert path == tmp_path / "report.html"
+    assert path.read_text(encoding="utf-8") == render(example())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_figures_are_svg_files_of_their_own(name):
+    result = CASES[name]()
+    found = plots.figures(result)
+    for drawing in found.values():
+        root = ElementTree.fromstring(drawing)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "var(--" not in drawing, "many readers of SVG know no variables"
+        assert "prefers-color-scheme: dark" in drawing
+        assert "nan" not in drawing
+    if name == "usual":
+        assert {"differences-flip_rate", "seeds-flip_rate", "groups", "continuity"} <= set(found)
+        assert found["seeds-flip_rate"].count('class="one"') == 15, "every run is a dot"
+        assert found["groups"].count("<circle") == 3 * (20 + 1), "every group is a dot, and one ring per arm"
+    if name == "nothing ran":
+        assert found == {}
+
+
+def test_better_is_on_the_right():
+    result = example()
+    metric = next(m for m in result["metrics"] if m["name"] == "flip_rate")
+    rows = [
+        dict(r, estimate=e, low=e - 0.01, high=e + 0.01)
+        for r, e in zip(result["differences"][:2], (-0.03, 0.03), strict=True)
+    ]
+    figure = plots.forest(rows, metric, margin=0.005, mirrored=True)
+    first, second = (float(re.search(r'<svg x="([\d.]+)%"', s.svg)[1]) for s in figure.rows)
+    assert first > second
+
+
+# ------------------------------------------------------------------------------------------- in a real
+# browser
+
+
+def visit(tmp_path, pages):
+    """Open pages in frames of several widths; give back what they measure and the console."""
+    frames = "".join(
+        f'<iframe title="{html.escape(name)} {width}" width="{width}" height="900"'
+        f' srcdoc="{html.escape(page)}"></iframe>'
+        for name, page in pages.items()
+        for width in WIDTHS
+    )
+    script = """
+      addEventListener("load", function () { document.body.textContent = JSON.stringify(
+        Array.from(document.querySelectorAll("iframe"), function (f) { var d = f.contentDocument;
+          d.querySelectorAll("details").forEach(function (e) { e.open = true; });
+          var links = d.querySelectorAll("a.t");
+          if (links.length) { links[0].focus(); }
+          return [f.title, d.documentElement.scrollWidth, d.documentElement.clientWidth,
+            f.contentWindow.performance.getEntriesByType("resource").length,
+            d.querySelectorAll(".sortb").length, d.querySelector("#tip") ? !d.querySelector("#tip").hidden
+            : null]; })); });
+    """
+    host = tmp_path / "host.html"
+    host.write_text(
+        f"<!doctype html><meta charset=utf-8><body>{frames}<script>{script}</script>", encoding="utf-8"
+    )
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--enable-logging=stderr",
+        "--window-size=2000,1200",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--dump-dom",
+        host.as_uri(),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    found = re.search(r"<body>(\[.*\])</body>", done.stdout, re.DOTALL)
+    assert found, done.stderr[-2000:]
+    return json.loads(html.unescape(found[1])), [
+        line for line in done.stderr.splitlines() if "CONSOLE" in line
+    ]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+def test_in_a_browser_nothing_is_said_loaded_or_scrolled_sideways(tmp_path, pages):
+    seen, console = visit(tmp_path, {n: pages[n] for n in ("usual", "hostile", "twelve arms", "200 groups")})
+    assert console == []
+    assert len(seen) == 4 * len(WIDTHS)
+    for title, wide, room, requests, sorters, tip in seen:
+        assert wide <= room, f"{title} scrolls sideways: {wide} in {room}"
+        assert requests == 0, title
+        assert sorters > 20, f"the script ran in {title}"
+        assert tip is True, f"a definition shows on focus in {title}"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+def test_the_browser_test_would_notice(tmp_path, pages):
+    bad = pages["usual"].replace("</main>", '<p style="width: 3000px">x</p><script>alert(1)</script></main>')
+    loud = (
+        "<!doctype html><p id=w>x</p><img src='http://127.0.0.1:9/x.png'><style>#w { width: 3000px }</style>"
+    )
+    seen, console = visit(tmp_path, {"bad": bad, "loud": loud})
+    assert console, "the policy refuses the injected script, and the console says so"
+    assert all(wide > room for title, wide, room, *_ in seen if title.startswith("loud"))
+    assert all(wide <= room for title, wide, room, *_ in seen if title.startswith("bad")), (
+        "inline style was refused"
+    )
+    assert all(requests > 0 for title, _, _, requests, *_ in seen if title.startswith("loud"))
