@@ -195,7 +195,7 @@ def resolve_analyzers(
     """Analyzer -> bound options; unknown names and options are errors before anything runs."""
     if analyzers is None:
         analyzers = DEFAULT_ANALYZERS
-    given = analyzers if isinstance(analyzers, Mapping) else dict.fromkeys(analyzers, {})
+    given = analyzers if isinstance(analyzers, Mapping) else {name: {} for name in analyzers}
     return {
         name.replace("-", "_"): bind(find("analyzer", name), options, f"analyzer {name}")
         for name, options in given.items()

@@ -80,9 +80,8 @@ def build(
             raise SpecError(f"--set {text!r}: a build has no arm {arm!r}; write {key}=...")
         if not has_key(bound, key):
             close = nearest(key, _keys(bound))
-            raise SpecError(
-                f"--set {key}: {where} has no such key; {f'did you mean {close[0]}?' if close else 'see: biaskit show ' + spec.name}"
-            )
+            hint = f"did you mean {close[0]}?" if close else f"see: biaskit show {spec.name}"
+            raise SpecError(f"--set {key}: {where} has no such key; {hint}")
         given = apply_override(given, key, value)
         spec = load_card("dataset", given, where)
         bound = _bound(spec, where)

@@ -50,8 +50,7 @@ class Strips:
     axis: str
 
 
-# ------------------------------------------------------------------------------------------------ forest,
-# seeds
+# ---------------------------------------------------------------------- forest, seeds
 
 
 @dataclass(frozen=True)
@@ -252,8 +251,7 @@ def groups(
     -------
     list of Panel
         Labels with two values of one attribute share a row (hollow, filled); other groups have one row
-        each. Beyond
-        `MOST_ROWS` rows the lowest on average over the arms are drawn.
+        each. Beyond `MOST_ROWS` rows the lowest on average over the arms are drawn.
     """
     spots = list(dict.fromkeys(tuple(str(r[b]) for b in by) for r in rows))
     paired = len(spots) == 2
@@ -394,8 +392,7 @@ def continuity(rows: Sequence[Row], arms: Sequence[str], *, metric: str = "nds")
         ``result["continuity"]``.
     arms : sequence of str
         Names in order; up to six share a panel per perturbation, beyond that each arm has a panel of its
-        own with
-        one line per perturbation.
+        own with one line per perturbation.
     metric : str
         ``"nds"`` or ``"ds"``.
 

@@ -1,5 +1,4 @@
-"""What stands beside the verdict: what it rests on, what changes how it reads, and what would settle what
-is open."""
+"""What stands beside the verdict: what it rests on, how it is to be read, what would settle what is open."""
 
 from __future__ import annotations
 
@@ -59,15 +58,13 @@ def settle(result: Result, numbers: Numbers = ASCII) -> list[str]:
 
 
 def hint(result: Result) -> dict[str, Any] | None:
-    """Give the command that would settle the first open pair, and its cost; None where there is nothing to
-    type.
+    """Give the command that would settle the first open pair, and its cost; None where there is none.
 
     Returns
     -------
     dict or None
         ``text``, ``command``, ``new_runs`` and ``seconds``. The command keeps all arms: with other arms
-        the family of
-        verdicts, and so the number of seeds, would be another one.
+        the family of verdicts, and so the number of seeds, would be another one.
     """
     if result.get("hint"):
         return dict(result["hint"])
@@ -161,8 +158,7 @@ def notes(result: Result, numbers: Numbers = ASCII) -> list[str]:
 
 
 def _controls(result: Result) -> list[tuple[str, str]]:
-    """Credit a gain that the control arm has too to the perturbations, and miss a control that is not
-    there."""
+    """Credit what the control arm gains to the perturbations, and miss a control that is not there."""
     names = {a["name"] for a in result["arms"]}
     treated: dict[str, list[str]] = {}
     for arm in result["arms"]:

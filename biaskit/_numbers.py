@@ -1,5 +1,4 @@
-"""How a number looks: one place for percent, points, p and intervals, in two alphabets (terminal and
-HTML)."""
+"""How a number looks: one place for percent, points, p and intervals, for the terminal and for pages."""
 
 from __future__ import annotations
 
@@ -176,8 +175,7 @@ def visible(value: Any) -> Any:
     r"""Copy a result with every control character in its texts, keys included, written out as ``\x1b``.
 
     Names come from data and end on terminals and pages: one that moves the cursor or turns the direction
-    of writing
-    would change what its neighbors seem to say.
+    of writing would change what its neighbors seem to say.
 
     Examples
     --------

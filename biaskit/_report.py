@@ -95,8 +95,7 @@ def render(result: Row) -> str:
     -------
     str
         HTML. Names from the data are escaped; a Content-Security-Policy allows nothing but the page's own
-        style,
-        script and embedded images.
+        style, script and embedded images.
 
     Raises
     ------
@@ -107,8 +106,7 @@ def render(result: Row) -> str:
     here = Path(__file__).parent
     style = (here / "report.css").read_text(encoding="utf-8") + plots.chart_css(lambda role: f"var(--{role})")
     script = (here / "report.js").read_text(encoding="utf-8")
-    # Escaping is always on, also for a template whose name ends in .j2; undefined names are errors, not
-    # blanks.
+    # Escaping is always on, whatever the template is called; undefined names are errors, not blanks.
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -253,8 +251,7 @@ def _sections(result: Row, failures: Mapping[str, list[str]]) -> dict[str, str]:
 
 
 def _failures(result: Row) -> dict[str, list[str]]:
-    """Sort the reasons of failed analyzers into their sections; the same reason in several runs is told
-    once."""
+    """Sort the reasons of failed analyzers into their sections; a reason that repeats is told once."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for row in result["failed"]:
         section = ANALYZERS.get(row["analyzer"], "failed")

@@ -32,8 +32,7 @@ MOST = 500
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: what counts, and smaller beside it what belongs to it; an empty `text` has its reason as
-    `detail`."""
+    """A cell: what counts, and smaller beside it what belongs to it; without `text`, `detail` is the reason."""
 
     text: str
     detail: str = ""
@@ -348,8 +347,7 @@ def arms(result: Row) -> Table:
 
 
 def glossary(result: Row) -> list[tuple[str, str, str]]:
-    """List the words of the page, alphabetically: id, name, meaning; those of the measures come from the
-    result."""
+    """List the words of the page by name: id, name, meaning; those of the measures come from the result."""
     words = result["reliance"]["attribute_words"]
     margin = result["margin"]
     size = TYPOGRAPHIC.points(margin) if margin is not None else "none was given"

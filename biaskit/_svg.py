@@ -144,8 +144,7 @@ def chart_css(color: Callable[[str], str]) -> str:
     ----------
     color : callable
         From the name of a role (``"fg"``, ``"a1"``) to a CSS color: a variable in the report, a literal in
-        a file,
-        because many programs that read SVG know no variables.
+        a file, because many programs that read SVG know no variables.
 
     Returns
     -------

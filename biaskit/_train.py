@@ -61,11 +61,13 @@ def machine(device: str | None = None, *, deterministic: bool = False) -> Machin
     kind = torch.device(device).type
     if kind == "cuda" and not torch.cuda.is_available():
         raise SpecError("--device cuda: torch sees no CUDA device; leave the option out to use the CPU")
-    fast = {
-        "cuda": lambda: torch.cuda.is_bf16_supported(),
-        "cpu": lambda: torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),  # type: ignore[no-untyped-call]
-    }.get(kind, lambda: False)
-    return Machine(device, "bf16" if fast() else "float32", torch.get_num_threads(), deterministic or kind == "cpu")
+    fast = (kind == "cuda" and torch.cuda.is_bf16_supported()) or (kind == "cpu" and _cpu_has_bf16())
+    return Machine(device, "bf16" if fast else "float32", torch.get_num_threads(), deterministic or kind == "cpu")
+
+
+def _cpu_has_bf16() -> bool:
+    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(probe() for probe in probes if probe is not None)
 
 
 def make_model(component: Mapping[str, Any], classes: int, shape: tuple[int, int, int], seed: int) -> nn.Module:
@@ -85,7 +87,7 @@ def make_model(component: Mapping[str, Any], classes: int, shape: tuple[int, int
             f"{component['name']} needs images of at least {smallest} x {smallest} pixels, these are "
             f"{shape[2]} x {shape[1]}; choose another network with --set model.name=resnet_small"
         )
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(memory_format=torch.channels_last)
 
 
 def fit(
@@ -209,7 +211,7 @@ def evaluate(model: nn.Module, dataset: Dataset, rows: np.ndarray[Any, Any], dev
     index = torch.from_numpy(rows)
     found = [
         model(dataset.images.gather(part).to(device).float().div_(255.0)).float().cpu()
-        for part in index.split(EVAL_BATCH)
+        for part in torch.split(index, EVAL_BATCH)
     ]
     return torch.cat(found)
 

@@ -46,7 +46,7 @@ def contrast(dataset: Dataset, attribute: str) -> Contrast:
     first and the last category.
     """
     table = dataset.table
-    codes = table[attribute].cat.codes.to_numpy(np.int64)
+    codes = np.asarray(table[attribute].cat.codes, dtype=np.int64)
     values = list(table[attribute].cat.categories)
     labels, test = dataset.labels, dataset.rows("test")
     own, order = _training_values(dataset, attribute, codes, labels)

@@ -199,7 +199,7 @@ class Dataset:
     @property
     def labels(self) -> npt.NDArray[np.int64]:
         """Label of every row as an index into ``classes``."""
-        return self.table["label"].cat.codes.to_numpy(np.int64)
+        return np.asarray(self.table["label"].cat.codes, dtype=np.int64)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -214,7 +214,7 @@ class Dataset:
                 digest.update(name.encode() + column.to_numpy(np.int64).tobytes())
         for images in (self.images, self.masks):
             for chunk in chunks(images) if images is not None else ():
-                digest.update(memoryview(chunk.numpy()).cast("B"))
+                digest.update(np.ascontiguousarray(chunk.numpy()).data)
         return digest.hexdigest()
 
     def replace(self, **changes: Any) -> Dataset:
@@ -294,7 +294,8 @@ class Dataset:
         """
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
             raise DataError(f"{type(dataset).__name__} has no length or no items: pass a map-style torch Dataset")
-        images, labels = [], []
+        images: list[npt.NDArray[np.uint8]] = []
+        labels: list[Any] = []
         for row in range(len(dataset)):
             item = dataset[row]
             if not isinstance(item, tuple | list) or len(item) < 2:
@@ -341,6 +342,12 @@ def as_pixels(images: npt.ArrayLike | Tensor) -> npt.NDArray[np.uint8]:
     return np.rint(array * 255.0).astype(np.uint8)
 
 
+def coded(codes: npt.ArrayLike, categories: Sequence[str]) -> pd.Categorical:
+    """A categorical column from its codes."""
+    dtype: Any = pd.CategoricalDtype(list(categories))
+    return pd.Categorical.from_codes(np.asarray(codes, np.int64), dtype=dtype)
+
+
 def categorical(
     name: str, values: Sequence[Any] | npt.NDArray[Any], count: int, categories: Iterable[Any] | None = None
 ) -> pd.Categorical:
@@ -348,7 +355,7 @@ def categorical(
     listed = list(values.tolist() if isinstance(values, np.ndarray | Tensor | pd.Series) else values)
     if len(listed) != count:
         raise DataError(f"{name}: {len(listed):,} values for {count:,} images")
-    empty = [row for row, value in enumerate(listed) if value is None or value != value]
+    empty = [row for row, value in enumerate(listed) if value is None or (isinstance(value, float) and math.isnan(value))]
     if empty:
         raise DataError(
             f"{name} is empty in {len(empty):,} rows (first: row {empty[0]}); give them a value or drop them"
@@ -360,11 +367,12 @@ def categorical(
     order = [str(value) for value in categories]
     if len(set(order)) != len(order):
         raise DataError(f"{name}: two categories are written the same: {order}")
-    column = pd.Categorical([str(value) for value in listed], categories=order)
+    column: Any = pd.Categorical([str(value) for value in listed], categories=order)
     outside = np.flatnonzero(np.asarray(column.codes) < 0)
     if len(outside):
         raise DataError(
             f"{name}: {str(listed[outside[0]])!r} (row {outside[0]}) is not among {', '.join(order[:8])}"
             f"{', ...' if len(order) > 8 else ''}"
         )
-    return column
+    found: pd.Categorical = column
+    return found

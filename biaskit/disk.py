@@ -190,7 +190,7 @@ def _write_npy(path: Path, images: Images) -> None:
     with path.open("wb") as stream:
         npy.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for chunk in chunks(images):
-            stream.write(memoryview(chunk.numpy()).cast("B"))
+            stream.write(np.ascontiguousarray(chunk.numpy()).data)
 
 
 def _read_npy(path: Path) -> ArrayImages:

@@ -57,14 +57,10 @@ class ArrayImages:
     def __init__(self, pixels: npt.NDArray[np.uint8] | Tensor) -> None:
         dtype = pixels.dtype
         if pixels.ndim != 4 or pixels.shape[3] not in (1, 3) or dtype not in (np.uint8, torch.uint8):
-            raise DataError(
-                f"images need shape (N, H, W, 1 or 3) and dtype uint8; got {tuple(pixels.shape)}, {dtype}"
-            )
+            raise DataError(f"images need shape (N, H, W, 1 or 3) and dtype uint8; got {tuple(pixels.shape)}, {dtype}")
         self._pixels: Any = pixels
         if isinstance(pixels, np.ndarray) and not isinstance(pixels, np.memmap):
-            self._pixels = torch.from_numpy(
-                np.ascontiguousarray(pixels) if pixels.flags.writeable else pixels.copy()
-            )
+            self._pixels = torch.from_numpy(np.ascontiguousarray(pixels) if pixels.flags.writeable else pixels.copy())
 
     def __len__(self) -> int:
         return int(self._pixels.shape[0])
@@ -172,7 +168,7 @@ class EncodedImages:
 
     def _threads(self) -> ThreadPoolExecutor:
         # Threads do not survive a fork: a worker process starts its own.
-        if self._pool is None or self._owner != os.getpid():
+        if self._pool is None:
             self._pool = ThreadPoolExecutor(max_workers=min(32, os.cpu_count() or 1))
             self._owner = os.getpid()
         return self._pool
@@ -189,15 +185,11 @@ class EncodedImages:
         try:
             with Image.open(file) as opened:
                 if opened.mode.startswith(("I", "F")):
-                    raise DataError(
-                        f"{self._name(row)} has more than 8 bits per pixel ({opened.mode}); convert it"
-                    )
+                    raise DataError(f"{self._name(row)} has more than 8 bits per pixel ({opened.mode}); convert it")
                 pixels = np.asarray(fitted(opened.convert("RGB"), self._size))
         except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
             reason = str(error).partition("<")[0].rstrip() if isinstance(encoded, bytes) else str(error)
-            raise DataError(
-                f"{self._name(row)}: not a readable image ({reason}); repair or remove it"
-            ) from None
+            raise DataError(f"{self._name(row)}: not a readable image ({reason}); repair or remove it") from None
         if self._shape is not None and pixels.shape[:2] != self._shape[1:]:
             raise DataError(
                 f"{self._name(row)} is {pixels.shape[1]} x {pixels.shape[0]} pixels, the first image "

@@ -148,6 +148,68 @@ class ArmEvidence:
         return wide.to_numpy(float) if wide.size else None
 
 
+_MORE = (
+    Metric(
+        "worst_group_accuracy",
+        "worst group",
+        "%",
+        "higher",
+        "lowest accuracy of any group, taken in each seed and then averaged; low by chance alone where groups are small",
+    ),
+    Metric("mean_group_accuracy", "mean over groups", "%", "higher", "accuracy with every group counted the same"),
+    Metric(
+        "adjusted_average_accuracy",
+        "accuracy, train mix",
+        "%",
+        "higher",
+        "accuracy with the groups weighted as in train",
+    ),
+    Metric(
+        "max_min_gap",
+        "best - worst group",
+        "points",
+        "lower",
+        "highest minus lowest accuracy of any group; above 0 by chance alone",
+    ),
+    Metric(
+        "nds",
+        "nDS, level 1",
+        "",
+        "lower",
+        "distance of the logits under the mildest perturbations, over the distance to another image of the class",
+    ),
+    Metric(
+        "ds",
+        "DS, level 1",
+        "logit^2",
+        "lower",
+        "squared distance of the logits, summed over the perturbations at level 1; "
+        "differences are ratios of geometric means",
+    ),
+    Metric(
+        "discontinuity_rate",
+        "discontinuity rate",
+        "%",
+        "lower",
+        "share of pairs in which the perturbed copy is further from its image than another image of the class",
+    ),
+    Metric(
+        "demographic_parity_difference",
+        "demographic parity difference",
+        "points",
+        "lower",
+        "largest difference between attribute values in how often a label is answered, each label against the rest",
+    ),
+    Metric(
+        "equalized_odds_difference",
+        "equalized odds difference",
+        "points",
+        "lower",
+        "largest difference between attribute values in true or false positive rate, each label against the rest",
+    ),
+)
+
+
 def metrics_of(ground: Ground) -> list[Metric]:
     """The metrics in the order of display; the two that carry verdicts are marked."""
     gap, decides = ground.gap, ground.reliance
@@ -164,18 +226,7 @@ def metrics_of(ground: Ground) -> list[Metric]:
     if gap is not None:
         meaning = f"accuracy on {gap.plus} minus accuracy on {gap.minus}, standardized over labels; 0 is best"
         found.append(Metric("gap", f"gap, {gap.plus} - {gap.minus}", "points", "zero", meaning, decides == "gap"))
-    found += [
-        Metric("worst_group_accuracy", "worst group", "%", "higher", "lowest accuracy of any group, taken in each seed and then averaged; low by chance alone where groups are small"),
-        Metric("mean_group_accuracy", "mean over groups", "%", "higher", "accuracy with every group counted the same"),
-        Metric("adjusted_average_accuracy", "accuracy, train mix", "%", "higher", "accuracy with the groups weighted as in train"),
-        Metric("max_min_gap", "best - worst group", "points", "lower", "highest minus lowest accuracy of any group; above 0 by chance alone"),
-        Metric("nds", "nDS, level 1", "", "lower", "distance of the logits under the mildest perturbations, over the distance to another image of the class"),
-        Metric("ds", "DS, level 1", "logit^2", "lower", "squared distance of the logits, summed over the perturbations at level 1; differences are ratios of geometric means"),
-        Metric("discontinuity_rate", "discontinuity rate", "%", "lower", "share of pairs in which the perturbed copy is further from its image than another image of the class"),
-        Metric("demographic_parity_difference", "demographic parity difference", "points", "lower", "largest difference between attribute values in how often a label is answered, one label against the rest, largest label"),
-        Metric("equalized_odds_difference", "equalized odds difference", "points", "lower", "largest difference between attribute values in true or false positive rate, one label against the rest, largest label"),
-    ]  # fmt: skip
-    return found
+    return [*found, *_MORE]
 
 
 def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
@@ -225,7 +276,8 @@ def group_rows(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
         rate = stats.arm_rate(correct[:, mine]) if mine.any() else None
         n = int(mine.sum())
         note = "" if n >= stats.ENOUGH else f"insufficient (n={n})"
-        found.append({"arm": arm.name, **names, "n": n, **_interval(rate), "note": note})
+        named = {str(key): value for key, value in names.items()}
+        found.append({"arm": arm.name, **named, "n": n, **_interval(rate), "note": note})
     return found
 
 

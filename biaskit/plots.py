@@ -1,12 +1,9 @@
 """Figures as SVG text, drawn from the tables of a result alone; no plotting library, no files read.
 
-Every figure has two forms: parts that the report puts between its own words (colored through CSS
-variables), and
-one standalone file with its own style that reads well on a light and on a dark page. Values that are
-undefined are
-left out of the drawing and said in words. Text from the data is escaped, and shortened only where the full
-text
-stands in a tooltip.
+Every figure has two forms: parts that the report puts between its own words, colored through CSS variables,
+and one standalone file with its own style that reads well on a light and on a dark page. Values that are
+undefined are left out of the drawing and said in words. Text from the data is escaped, and shortened only
+where the full text stands in a tooltip.
 """
 
 from __future__ import annotations
@@ -129,8 +126,7 @@ def figures(result: Row) -> dict[str, str]:
     -------
     dict of str to str
         SVG documents by file name, without ending: ``differences-flip_rate``, ``seeds-flip_rate``,
-        ``groups``,
-        ``continuity``; what the result cannot fill is left out.
+        ``groups``, ``continuity``; what the result cannot fill is left out.
     """
     result = visible(result)
     names = [a["name"] for a in result["arms"]]

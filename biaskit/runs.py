@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 import biaskit
 from biaskit._train import Machine, Tick, evaluate, fit, machine, make_model
-from biaskit.data import Dataset
+from biaskit.data import Dataset, coded
 from biaskit.disk import disk_errors, new_folder
 from biaskit.errors import StoreError
 from biaskit.home import home
@@ -253,7 +253,7 @@ def prediction_table(data: Dataset, rows: npt.NDArray[np.int64], logits: Tensor)
     frame = pd.DataFrame({"row": rows, "split": table["split"].astype(str).to_numpy()})
     for name in ("label", *data.attributes):
         frame[name] = table[name].to_numpy()
-    frame["prediction"] = pd.Categorical.from_codes(answer.tolist(), categories=list(data.classes))
+    frame["prediction"] = coded(answer.numpy(), data.classes)
     frame["confidence"] = confidence.numpy()
     frame["logits"] = list(logits.numpy())
     return frame

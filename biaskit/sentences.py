@@ -365,8 +365,7 @@ def _open(numbers: Numbers, ends: tuple[float, float], flips: bool) -> str:
 def _directed(
     numbers: Numbers, estimate: float, ends: tuple[float, float] | None, less: str, more: str, of: str = ""
 ) -> str:
-    """Write a difference with a word for its direction: ``2.4 points fewer of its answers (1.7 to 3.0
-    fewer)``."""
+    """Write a difference with a word for its direction: ``2.4 points fewer (1.7 to 3.0 fewer)``."""
     word = less if estimate < 0 else more
     if ends is None:
         return f"{numbers.of(abs(estimate), 'points')[0]} points {word}{of}"
@@ -426,10 +425,13 @@ def gaps(result: Result, numbers: Numbers = ASCII) -> list[str]:
         if row.get("noise") is not None and row.get("p") is not None:
             noise = numbers.of(row["noise"], "points")[0]
             chance = f"chance alone gives about {noise}, {numbers.p(row['p'])}"
-            text += (
-                f"; larger than chance ({chance})"
-                if row["p"] <= result["alpha"]
-                else f"; no difference larger than chance was found ({chance})"
-            )
+            # The shuffles speak of these trainings, the interval of others too: both may be told, apart.
+            spans = row["low"] is not None and row["low"] <= 0 <= row["high"]
+            if row["p"] > result["alpha"]:
+                text += f"; no difference larger than chance was found ({chance})"
+            elif spans:
+                text += f"; larger than chance in these runs ({chance}), but other seeds may show none"
+            else:
+                text += f"; larger than chance ({chance})"
         sentences.append(text + ".")
     return sentences

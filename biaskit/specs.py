@@ -7,6 +7,7 @@ how to train. Shipped cards are found by name, the user's by path.
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -226,7 +227,7 @@ def apply_override(card: Mapping[str, Any], key: str, value: Any) -> dict[str, A
     changed = copy.deepcopy(dict(card))
     here: Any = changed
     parts = key.split(".")
-    for part, following in zip(parts[:-1], parts[1:], strict=True):
+    for part, following in itertools.pairwise(parts):
         if isinstance(here, list):
             here = here[int(part)]
         else:
@@ -264,7 +265,7 @@ def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
         "training": Training,
     }
     named = [str(part) for part in place[:-1] if str(part) in tables]
-    models = [tables[named[-1]]] if named else [DatasetCard, RecipeCard]
+    models: list[type[BaseModel]] = [tables[named[-1]]] if named else [DatasetCard, RecipeCard]
     return sorted({key for model in models for key in model.model_fields})
 
 

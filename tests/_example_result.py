@@ -1,9 +1,8 @@
 """A realistic result dictionary for the tests of sentences, report and terminal.
 
 Everything in it is invented: a random generator draws which image each run answers rightly and which
-answers a
-swapped color changes; the numbers of the dictionary are then computed from those answers, so that they agree
-with each other. The intervals are plain (seeds and images in quadrature) and stand for those of
+answers a swapped color changes; the numbers of the dictionary are then computed from those answers, so that
+they agree with each other. The intervals are plain (seeds and images in quadrature) and stand for those of
 `biaskit.stats`.
 """
 
@@ -321,8 +320,7 @@ def example(
 
 
 def hostile() -> dict[str, Any]:
-    """Labels, values and arms whose names try to be markup, formulas, control codes or simply far too
-    long."""
+    """Labels, values and arms whose names try to be markup, formulas or control codes, or are far too long."""
     result = example(arms=HOSTILE[:3], labels=HOSTILE, colors=HOSTILE[4:6], images=2000)
     result["data"]["summary"] = HOSTILE[0]
     result["notes"] = HOSTILE[:3]
@@ -333,8 +331,7 @@ def hostile() -> dict[str, Any]:
 
 
 def settled(result: dict[str, Any], **verdicts: str) -> dict[str, Any]:
-    """Copy a result and set verdicts by hand: ``settled(result, aug_plain="worse")`` for the reliance
-    metric."""
+    """Copy a result and set reliance verdicts by hand: ``settled(result, aug_plain="worse")``."""
     result = copy.deepcopy(result)
     for row in result["differences"]:
         word = verdicts.get(f"{row['arm']}_{row['against']}")

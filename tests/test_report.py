@@ -267,8 +267,7 @@ def test_better_is_on_the_right():
     assert first > second
 
 
-# ------------------------------------------------------------------------------------------- in a real
-# browser
+# ---------------------------------------------------------------------- in a real browser
 
 
 def visit(tmp_path, pages):

@@ -1,5 +1,4 @@
-"""Sentences: the five wordings and the reasons, grouping, and that a sentence never contradicts its
-verdict."""
+"""Sentences: the five wordings, the reasons, grouping, and that no sentence contradicts its verdict."""
 
 from __future__ import annotations
 
@@ -154,6 +153,8 @@ def test_gaps_say_what_chance_gives():
     assert found[0].endswith(
         "is 3.2 points (2.1 to 4.3); larger than chance (chance alone gives about 0.8, p 0.002)."
     )
+    rows[0].update(low=-0.021)
+    assert sentences.gaps(result)[0].endswith("0.8, p 0.002), but other seeds may show none.")
     assert "no difference larger than chance was found (chance alone gives about 0.5, p 0.24)" in found[1]
 
 

@@ -298,9 +298,7 @@ def test_extremes_of_one_arm():
     assert (wga.worst, wga.n, wga.insufficient) == (1, 100, (2,))
     assert wga.low < 0.7 < wga.high
     assert gap.low < 0.25 < gap.high
-    assert wga.high == pytest.approx(
-        min(stats.arm_rate(x[:, groups == g], level=1 - 0.05 / 3).high for g in range(3))
-    )
+    assert wga.high == pytest.approx(min(stats.arm_rate(x[:, groups == g], level=1 - 0.05 / 3).high for g in range(3)))
     alone = stats.arm_worst_group(x[:1], groups, splits)
     assert alone.low == pytest.approx(
         min(stats.clopper_pearson(x[0, groups == g].sum(), (groups == g).sum())[0] for g in range(3))
@@ -477,6 +475,8 @@ def test_difference_refuses():
         stats.difference(a, b, [1.0])
     with pytest.raises(DataError, match="without images"):
         stats.image_coefficients([0.5, 0.5, 0.5], [0, 0, 1])
+    assert stats.difference(a[:, :1], b[:, :1], floor=False).reason == "one image has no spread"
+    assert np.isfinite(stats.difference(a[:, :1], b[:, :1]).high), "the floor stands in"
     nothing = stats.difference(a, b, np.zeros(400))
     assert nothing.reason == "no images"
     assert str(stats.judge([nothing], ["higher"])[0]) == "inconclusive (no images)"
@@ -591,9 +591,7 @@ def test_tost():
     t = 1.0 / 0.2
     assert stats.tost(d, 1.0) == pytest.approx(reference.t.sf(t, 4))
     d = summary(-0.5)
-    assert stats.tost(d, 1.0) == pytest.approx(reference.t.sf(0.5 / 0.2, 4)), (
-        "the nearer of both margins decides"
-    )
+    assert stats.tost(d, 1.0) == pytest.approx(reference.t.sf(0.5 / 0.2, 4)), "the nearer of both margins decides"
     d = summary(1.5)
     assert stats.tost(d, 1.0) == pytest.approx(reference.t.cdf(0.5 / 0.2, 4))
     with pytest.raises(DataError, match="larger than 0"):
@@ -637,9 +635,7 @@ def test_family_and_looks():
     assert word(d, looks=5) == "inconclusive"
     assert verdicts[0].smallest_detectable == pytest.approx(stats.smallest_detectable(d, 6))
     strong, weak = summary(3.0), summary(0.8)
-    assert [v.word for v in stats.judge([strong, weak], ["higher"] * 2)] == ["better", "better"], (
-        "Holm, not Bonferroni"
-    )
+    assert [v.word for v in stats.judge([strong, weak], ["higher"] * 2)] == ["better", "better"], "Holm, not Bonferroni"
     assert stats.judge([], []) == []
 
 

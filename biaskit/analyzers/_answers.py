@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
+from biaskit.data import coded
 from biaskit.metrics import GroupCounts, count_groups
 from biaskit.subject import Subject
 
@@ -14,9 +13,7 @@ def test_counts(subject: Subject) -> GroupCounts:
     """Label x prediction x grouping attributes of the test rows."""
     dataset, rows = subject.dataset, subject.test()
     table = dataset.table.iloc[rows][["label", *dataset.group_by]].copy()
-    table["prediction"] = pd.Categorical.from_codes(
-        subject.predictions(rows).tolist(), categories=list(dataset.classes)
-    )
+    table["prediction"] = coded(subject.predictions(rows), dataset.classes)
     return count_groups(table, list(dataset.group_by))
 
 

@@ -110,7 +110,7 @@ def neighbor_distances(logits: Tensor, labels: npt.NDArray[np.int64]) -> tuple[T
         if len(mine) < 2:
             continue
         one = logits[mine].double()
-        for part in torch.arange(len(mine)).split(512):
+        for part in torch.split(torch.arange(len(mine)), 512):
             squared = torch.cdist(one[part], one, compute_mode="donot_use_mm_for_euclid_dist").square()
             squared[torch.arange(len(part)), part] = -1.0
             ordered = squared.sort(dim=1).values[:, 1:].float()
@@ -130,7 +130,7 @@ def _sample(subject: Subject, images: int) -> npt.NDArray[np.int64]:
 @torch.inference_mode()
 def _perturbed_logits(subject: Subject, rows: npt.NDArray[np.int64], operation: Operation, amount: float) -> Tensor:
     model, found = subject.model, []
-    for index in torch.from_numpy(rows).split(EVAL_BATCH):
+    for index in torch.split(torch.from_numpy(rows), EVAL_BATCH):
         images = subject.dataset.images.gather(index).to(subject.device).float().div_(255.0)
         found.append(model(change(images, operation, amount)).float().cpu())
     return torch.cat(found)

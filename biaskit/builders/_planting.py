@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from biaskit.data import CORE, SPURIOUS, TWIN, Dataset, Source, categorical
+from biaskit.data import CORE, SPURIOUS, TWIN, Dataset, Source, categorical, coded
 from biaskit.errors import DataError, SpecError
 from biaskit.images import IN_MEMORY, Images, as_array
 
@@ -120,8 +120,8 @@ def plant(
     assert isinstance(images, Rendered)
     if attribute in table.columns:
         raise SpecError(f"two builders plant an attribute called {attribute!r}; give one another name")
-    split = table["split"].astype(str).to_numpy()
-    labels = table["label"].cat.codes.to_numpy(np.int64)
+    split: npt.NDArray[np.str_] = np.asarray(table["split"].astype(str), dtype=np.str_)
+    labels = start.labels
     codes, environment = assign(
         labels, split, start.classes, rng, values=values, regime=regime, train=train, test=test, own=own
     )
@@ -137,7 +137,7 @@ def plant(
     grown = table.iloc[rows].reset_index(drop=True)
     new = np.arange(len(table), len(rows))
     codes = np.concatenate([codes, swapped])
-    grown[attribute] = pd.Categorical.from_codes(codes.tolist(), categories=list(values))
+    grown[attribute] = coded(codes, values)
     if environment is not None:
         grown["environment"] = environment.take(rows)
     links = grown["pair"].to_numpy(np.int64).copy()
@@ -179,7 +179,7 @@ def _start(source: Source | Dataset) -> Dataset:
         return source.replace(images=Rendered(source.images, torch.arange(len(source)), ()))
     table = pd.DataFrame(
         {
-            "label": pd.Categorical.from_codes(source.labels.tolist(), categories=list(source.classes)),
+            "label": coded(source.labels, source.classes),
             "split": categorical("split", source.split, len(source.labels)),
             "pair": np.full(len(source.labels), -1, np.int64),
             "swapped": pd.Categorical([""] * len(source.labels)),

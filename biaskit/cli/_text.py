@@ -1,8 +1,7 @@
 """What ``compare`` prints when it has ended: the answer, then numbers, differences, notes and files.
 
 The lines are made first, as text with a style per piece, and printed by one thin function: a terminal, a
-pipe and a
-test see the same characters.
+pipe and a test see the same characters.
 """
 
 from __future__ import annotations
@@ -76,7 +75,9 @@ def print_lines(lines: Iterable[Line], console: Console) -> None:
         console.print(Text.assemble(*line.parts), soft_wrap=True)
 
 
-def comparison_lines(result: Row, width: int | None, files: Sequence[tuple[str, str, str]] = ()) -> list[Line]:
+def comparison_lines(
+    result: Row, width: int | None, files: Sequence[tuple[str, str, str]] = ()
+) -> list[Line]:
     """Lay out a finished comparison.
 
     Parameters
@@ -209,11 +210,15 @@ def _entries(result: Row, metric: Row) -> list[_Entry]:
         entries += _values(result, metric)
     if metric["name"] == "gap" and any(_has(r, "noise", "p") for r in rows.values()):
         noise = {
-            a: (ASCII.of(r["noise"], "points")[0], ASCII.p(r["p"])) for a, r in rows.items() if _has(r, "noise", "p")
+            a: (ASCII.of(r["noise"], "points")[0], ASCII.p(r["p"]))
+            for a, r in rows.items()
+            if _has(r, "noise", "p")
         }
         entries.append(_Entry("  noise, p", noise))
     if metric["name"] == "worst_group_accuracy":
-        where = {a: ("", f"{r['group']}, n {ASCII.count(r['group_n'])}") for a, r in rows.items() if r.get("group")}
+        where = {
+            a: ("", f"{r['group']}, n {ASCII.count(r['group_n'])}") for a, r in rows.items() if r.get("group")
+        }
         equal = {a: (ASCII.of(r["if_equal"], "%")[0], "") for a, r in rows.items() if _has(r, "if_equal")}
         entries += [_Entry("  most often", where)] if where else []
         entries += [_Entry("  if equal", equal)] if equal else []
@@ -237,7 +242,9 @@ def _values(result: Row, metric: Row) -> list[_Entry]:
     rows = [r for r in result["attribute_values"] if r["attribute"] == result["reliance"]["attribute"]]
     found: dict[tuple[str, int], dict[str, tuple[str, str]]] = {}
     for row in rows:
-        cell = _value(metric, {"value": row["accuracy"], "low": row["low"], "high": row["high"], "reason": "no images"})
+        cell = _value(
+            metric, {"value": row["accuracy"], "low": row["low"], "high": row["high"], "reason": "no images"}
+        )
         found.setdefault((row["value"], row["n"]), {})[row["arm"]] = cell
     if len(found) > 6:
         return []
@@ -245,8 +252,7 @@ def _values(result: Row, metric: Row) -> list[_Entry]:
 
 
 def _differences_table(result: Row, width: int | None) -> list[Line]:
-    """Lay out the differences: those with a verdict and their joint interval, then the others with their
-    own."""
+    """Lay out the differences: those with a verdict and joint interval, then the others with their own."""
     metrics = {m["name"]: m for m in result["metrics"]}
     first = result["arms"][0]["name"]
     rows = [r for r in result["differences"] if r["metric"] in TABLE and r["metric"] in metrics]
@@ -272,7 +278,9 @@ def _differences_table(result: Row, width: int | None) -> list[Line]:
         )
     title = next((m["title"] for m in result["metrics"] if m["name"] == result["reliance"]["metric"]), "")
     margin = result["margin"]
-    rule = f"; differences under {ASCII.points(margin)} do not matter (--margin)" if margin is not None else ""
+    rule = (
+        f"; differences under {ASCII.points(margin)} do not matter (--margin)" if margin is not None else ""
+    )
     return lines + _wrapped(f"the {title} decides{rule}", width, style="dim")
 
 

@@ -87,8 +87,6 @@ def _regime(dataset: Any) -> str:
                 f"a shift set: the {name} tells nothing about the label, only its mix differs between the splits"
             )
         else:
-            train = ", ".join(f"{strength:.3g}" for strength in one["train"])
-            said.append(
-                f"a correlated set: the {name} is the label's own with strength {train} in train, {one['test'][0]:.3g} in test"
-            )
+            train, test = (", ".join(f"{strength:.3g}" for strength in one[split]) for split in ("train", "test"))
+            said.append(f"a correlated set: the {name} is the label's own with strength {train} in train, {test} in test")
     return "; ".join(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -46,14 +47,13 @@ def plan(
     say(f"To find a difference of {100 * effect:g} points between {first} and {second} with 80 % probability:")
     say()
     say(f"{'measure':<20} {'seeds':>7}   {'test images':>12}   smallest difference found with 3, 5, 10, 20 seeds")
-    for row in found.itertuples():
-        seeds = f"{int(row.seeds)}" if row.seeds == row.seeds else "none"
-        images = f"{int(row.images):,}" if row.images == row.images else "none"
-        found_with = ", ".join(f"{100 * getattr(row, f'detectable_{s}'):.1f}" for s in (3, 5, 10, 20))
-        say(f"{row.title:<20} {seeds:>7}   {images:>12}   {found_with} points")
+    for row in found.to_dict("records"):
+        seeds, images = ("none" if math.isnan(row[key]) else f"{int(row[key]):,}" for key in ("seeds", "images"))
+        found_with = ", ".join(f"{100 * row[f'detectable_{count}']:.1f}" for count in (3, 5, 10, 20))
+        say(f"{row['title']:<20} {seeds:>7}   {images:>12}   {found_with} points")
     say()
     say(f"seeds: with the {n:,} test images there are. test images: with {pilot} seeds; none = no number would do")
     say(f"note: two verdicts, Holm at 5 %; the spread is estimated from {pilot} seeds, so take these numbers as rough")
-    best = found["seeds"].max()
-    if best == best:
+    best = float(found["seeds"].max())
+    if not math.isnan(best):
         say(f"hint: biaskit compare {first} {second} --on {on or DEFAULT} --seeds {int(best)}", err=True)

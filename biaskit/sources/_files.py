@@ -174,7 +174,8 @@ def _silence(urls: Sequence[str]) -> str:
             except HTTPError:
                 pass  # a refusal is an answer
             except (OSError, HTTPException) as error:
-                outcome[0] = str(getattr(error, "reason", error))
+                reason = getattr(error, "reason", error)
+                outcome[0] = str(getattr(reason, "strerror", None) or reason)
                 continue
             outcome[0] = ""
             return

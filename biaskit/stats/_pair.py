@@ -277,6 +277,8 @@ class Pair:
             var_seed, df = welch(variances[0], variances[1], (len(va), len(vb)))
             parts = (yb, -ya)
         var_image = at_least(image_variance(parts, scale, strata), floor)
+        if np.isnan(var_image):
+            return self.undefined("one image has no spread")
         h = float(half_width(0.05, var_seed, var_image, df))
         share = float(ndtri(0.025) ** 2 * var_image / h**2) if h > 0 else np.nan
         low, high = estimate - h - bias, estimate + h + bias
@@ -367,9 +369,7 @@ def checked(x: ArrayLike, name: str) -> Array:
         raise DataError(f"{name} is a table of seeds by images; got shape {table.shape}")
     bad = int((~np.isfinite(table)).sum())
     if bad:
-        raise DataError(
-            f"{name} has {bad} values that are missing or infinite; leave these images out of both arms"
-        )
+        raise DataError(f"{name} has {bad} values that are missing or infinite; leave these images out of both arms")
     return table
 
 
