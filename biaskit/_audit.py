@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from biaskit import stats
 from biaskit._result import assemble
 from biaskit._train import machine
 from biaskit.data import Dataset
@@ -61,6 +62,9 @@ class Audit(Mapping[str, Result]):
         if name not in self.results:
             raise KeyError(f"{key}: this audit ran {', '.join(self.results)}")
         return self.results[name]
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.replace("-", "_") in self.results
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.results)
@@ -123,7 +127,9 @@ def audit(
     wanted = resolve_analyzers(analyzers)
     where = machine(device).device
     if isinstance(model, Run):
-        logits = torch.from_numpy(np.stack(model.predictions["logits"].to_list()))
+        # Stored answers belong to the images of the training's own data set; on any other the network answers anew.
+        same = model.data == data.fingerprint
+        logits = torch.from_numpy(np.stack(model.predictions["logits"].to_list())) if same else None
         subject = Subject(model.model, data, logits=logits, device=where)
     elif isinstance(model, nn.Module):
         subject = Subject(model, data, device=where)
@@ -153,7 +159,7 @@ def audit_result(one: Audit) -> dict[str, Any]:
         evidence=[evidence],
         ground=ground,
         differences=[],
-        runs=[dataclasses.replace(one.run, arm=one.name)] if one.run else [],
+        runs=[(dataclasses.replace(one.run, arm=one.name), evidence)] if one.run else [],
         failed=[{"arm": one.name, "seed": seed, "analyzer": name, "reason": why} for name, why in one.failed.items()],
         looks=[1],
         margin=None,
@@ -165,9 +171,13 @@ def audit_result(one: Audit) -> dict[str, Any]:
 
 
 def collect(name: str, seeds: Sequence[int], audits: Mapping[tuple[str, int], Audit], ground: Ground) -> ArmEvidence:
-    """The answers of one arm as arrays over seeds and images."""
+    """The answers of one arm as arrays over seeds and images; a seed that repeats another counts once, and is named."""
     answers, before, after, samples = [], [], [], []
     tables: dict[str, list[pd.DataFrame]] = {}
+    kept, repeated = stats.distinct_seeds(
+        np.stack([audits[name, seed].subject.predictions(ground.test) for seed in seeds]), list(seeds)
+    )
+    seeds = [seeds[place] for place in kept]
     for seed in seeds:
         subject = audits[name, seed].subject
         answers.append(subject.predictions(ground.test))
@@ -186,6 +196,7 @@ def collect(name: str, seeds: Sequence[int], audits: Mapping[tuple[str, int], Au
         np.stack(after) if after else None,
         pd.concat(samples, ignore_index=True) if samples else None,
         {analyzer: pd.concat(parts, ignore_index=True) for analyzer, parts in tables.items()},
+        tuple(repeated),
     )
 
 

@@ -298,7 +298,7 @@ def _dots(
     names = [", ".join(lane) for lane, _ in lanes]
     sizes = [" / ".join(TYPOGRAPHIC.count(r["n"]) for r in own) for _, own in lanes]
     most = min(16, max(map(len, names), default=1))
-    left = 14 + 6.6 * most
+    left = 22 + 6.6 * most
     right = width - 16 - 6.2 * max(map(len, sizes), default=1)
     bottom = 30 + step * len(lanes)
 

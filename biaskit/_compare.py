@@ -199,7 +199,7 @@ def compare(
         evidence=evidence,
         ground=ground,
         differences=rows,
-        runs=[runs[name, seed] for name in names for seed in numbers],
+        runs=[(runs[name, seed], collect(name, [seed], audits, ground)) for name in names for seed in numbers],
         failed=failed,
         looks=looks,
         margin=margin,
@@ -257,7 +257,7 @@ def differences(
             "arm": b.name,
             "against": a.name,
             **_row(d, extra),
-            **_verdict(d, verdicts.get(id(d)), len(judged), margin),
+            **_verdict(d, verdicts.get(id(d)), len(judged), margin, 0.05 / looks),
         }
         for name, a, b, d, extra in found
     ]
@@ -266,16 +266,18 @@ def differences(
 def linear_difference(name: str, a: ArmEvidence, b: ArmEvidence, ground: Ground) -> stats.Difference | None:
     """Arm b minus arm a in the flip rate, the average accuracy or the gap; None where the data cannot give it."""
     correct, strata, c = (a.correct(ground), b.correct(ground)), ground.groups, None
+    answers = a.answers, b.answers
     if name == "flip_rate":
         flips = a.flips(), b.flips()
         if flips[0] is None or flips[1] is None or ground.twins is None:
             return None
         correct, strata = (flips[0], flips[1]), ground.dataset.group_ids[ground.twins[0]]
+        answers = a.pair_answers(), b.pair_answers()
     elif name == "gap":
         if ground.gap is None or not np.any(ground.gap.coefficients):
             return None
         c = ground.gap.coefficients
-    return stats.difference(*correct, c, strata, a.seeds, b.seeds, predictions=(a.answers, b.answers))
+    return stats.difference(*correct, c, strata, a.seeds, b.seeds, predictions=answers)
 
 
 def _difference(
@@ -290,9 +292,11 @@ def _difference(
             *tables, ground.groups, ground.splits, a.seeds, b.seeds, predictions=answers
         )
         return found, {}
-    values = a.per_image(name, 1), b.per_image(name, 1)
-    if values[0] is None or values[1] is None or values[0].shape[1] != values[1].shape[1]:
+    wide = a.per_image(name, 1), b.per_image(name, 1)
+    if wide[0] is None or wide[1] is None:
         return None
+    rows = wide[0].columns.intersection(wide[1].columns)
+    values = [one[rows].to_numpy(float) for one in wide if one is not None]
     if name == "nds":
         return stats.difference(values[0], values[1], None, None, a.seeds, b.seeds, floor=False), {}
     ratio = stats.log_ratio(values[0], values[1], None, a.seeds, b.seeds)
@@ -313,7 +317,9 @@ def _row(d: stats.Difference, extra: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _verdict(d: stats.Difference, verdict: stats.Verdict | None, family: int, margin: float | None) -> dict[str, Any]:
+def _verdict(
+    d: stats.Difference, verdict: stats.Verdict | None, family: int, margin: float | None, alpha: float
+) -> dict[str, Any]:
     keys = (
         "p",
         "p_holm",
@@ -328,8 +334,8 @@ def _verdict(d: stats.Difference, verdict: stats.Verdict | None, family: int, ma
     if verdict is None:
         return {**dict.fromkeys(keys), "reason": d.reason}
     effect = margin if margin is not None else abs(d.estimate)
-    asked = verdict.word == "inconclusive" and d.seeds >= 3 and effect > 0 and not d.identical
-    needed = stats.seeds_needed(d, effect, family) if asked else None
+    asked = verdict.word == "inconclusive" and not verdict.reason and effect > 0
+    needed = stats.seeds_needed(d, effect, family, alpha=alpha) if asked else None
     return {
         "p": d.p,
         "p_holm": verdict.p_holm,
@@ -340,7 +346,7 @@ def _verdict(d: stats.Difference, verdict: stats.Verdict | None, family: int, ma
         "beyond_margin": verdict.beyond_margin,
         "detectable": verdict.smallest_detectable,
         "seeds_needed": needed,
-        "images_needed": stats.images_needed(d, effect, family) if asked else None,
+        "images_needed": stats.images_needed(d, effect, family, alpha=alpha) if asked else None,
         "new_runs": 2 * max(0, needed - d.seeds) if needed is not None else None,
     }
 

@@ -39,7 +39,7 @@ def assemble(
     evidence: Sequence[ArmEvidence],
     ground: Ground,
     differences: list[dict[str, Any]],
-    runs: Sequence[Run],
+    runs: Sequence[tuple[Run, ArmEvidence]],
     failed: list[dict[str, Any]],
     looks: list[int],
     margin: float | None,
@@ -50,7 +50,7 @@ def assemble(
 ) -> dict[str, Any]:
     """Put everything together; undefined numbers become None."""
     dataset = ground.dataset
-    seeds = list(evidence[0].seeds)
+    seeds = sorted({run.seed for run, _ in runs}) or list(evidence[0].seeds)
     heads = [row for one in evidence for row in headline(one, ground)]
     present = {row["metric"] for row in heads}
     metrics = [vars(metric) for metric in metrics_of(ground) if metric.name in present]
@@ -62,7 +62,7 @@ def assemble(
         "command": command,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(seconds, 1),
-        "arms": [_arm(arm, arms, runs) for arm in arms],
+        "arms": [_arm(arm, arms, [run for run, _ in runs]) for arm in arms],
         "data": _data(ground),
         "reliance": {
             "metric": ground.reliance,
@@ -95,8 +95,9 @@ def assemble(
             if row["verdict"] is not None
         ],
         "continuity": [row for one in evidence for row in _continuity(one)],
-        "runs": [_run(run, evidence, ground) for run in runs],
+        "runs": [_run(run, one, ground) for run, one in runs],
         "failed": failed,
+        "repeated": [f"{one.name}: {text}" for one in evidence for text in one.repeated],
         "examples": _examples(evidence, ground),
         "sprite": _sprite(ground),
         "hue": _uses_hue(arms),
@@ -194,11 +195,9 @@ def _continuity(arm: ArmEvidence) -> list[dict[str, Any]]:
     return found
 
 
-def _run(run: Run, evidence: Sequence[ArmEvidence], ground: Ground) -> dict[str, Any]:
+def _run(run: Run, arm: ArmEvidence, ground: Ground) -> dict[str, Any]:
     """One run's metrics: the same functions, over one seed."""
-    arm = next(one for one in evidence if one.name == run.arm)
-    place = arm.seeds.index(run.seed)
-    correct = arm.correct(ground)[place]
+    correct = arm.correct(ground)[0]
     flips = arm.flips()
     size = np.bincount(ground.groups)
     rates = np.bincount(ground.groups, weights=correct) / np.maximum(size, 1)
@@ -208,11 +207,11 @@ def _run(run: Run, evidence: Sequence[ArmEvidence], ground: Ground) -> dict[str,
     return {
         "arm": run.arm,
         "seed": run.seed,
-        "flip_rate": flips[place].mean() if flips is not None else None,
+        "flip_rate": flips[0].mean() if flips is not None else None,
         "average_accuracy": correct.mean(),
         "gap": correct @ gap.coefficients if gap is not None and np.any(gap.coefficients) else None,
         "worst_group_accuracy": rates[enough].min() if enough.any() else None,
-        "nds": nds[place].mean() if nds is not None else None,
+        "nds": nds.iloc[0].mean() if nds is not None else None,
         "loss": float(run.history["loss"].iloc[-1]),
         "seconds": run.seconds,
         "fingerprint": run.fingerprint,

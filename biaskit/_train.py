@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from biaskit.data import Batch, Dataset
-from biaskit.errors import BiaskitError, SpecError
+from biaskit.errors import BiaskitError, SpecError, StoreError
 from biaskit.images import ArrayImages
 from biaskit.registry import find
 from biaskit.rng import derive, scoped, torch_generator
@@ -58,9 +59,14 @@ def machine(device: str | None = None, *, deterministic: bool = False) -> Machin
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    kind = torch.device(device).type
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise SpecError("--device cuda: torch sees no CUDA device; leave the option out to use the CPU")
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = ""
+    if kind not in ("cpu", "cuda", "mps"):
+        raise SpecError(f"--device {device}: expected cpu, cuda or mps")
+    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not torch.backends.mps.is_available()):
+        raise SpecError(f"--device {device}: torch sees no such device; leave the option out to use what is there")
     fast = (kind == "cuda" and torch.cuda.is_bf16_supported()) or (kind == "cpu" and _cpu_has_bf16())
     return Machine(device, "bf16" if fast else "float32", torch.get_num_threads(), deterministic or kind == "cpu")
 
@@ -136,7 +142,7 @@ def fit(
     groups = torch.from_numpy(dataset.group_ids).to(device)
     model.to(device).train()
     history: list[dict[str, float]] = []
-    state = torch.load(resume, map_location=device, weights_only=True) if resume and resume.exists() else None
+    state = _load_state(resume, device) if resume is not None and resume.exists() else None
 
     for number, stage in enumerate(card["stage"]):
         if state is not None and number < state["stage"]:
@@ -266,6 +272,15 @@ class _deterministic_algorithms:  # noqa: N801
 
     def __exit__(self, *_: object) -> None:
         torch.use_deterministic_algorithms(self.before)
+
+
+def _load_state(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise StoreError(f"{path} is no state to go on from ({reason}); remove it to train from the start") from None
+    return state
 
 
 def _save_state(

@@ -168,7 +168,7 @@ class EncodedImages:
 
     def _threads(self) -> ThreadPoolExecutor:
         # Threads do not survive a fork: a worker process starts its own.
-        if self._pool is None:
+        if self._pool is None or self._owner != os.getpid():
             self._pool = ThreadPoolExecutor(max_workers=min(32, os.cpu_count() or 1))
             self._owner = os.getpid()
         return self._pool

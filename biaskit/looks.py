@@ -7,6 +7,7 @@ import json
 from filelock import FileLock
 
 from biaskit.disk import disk_errors
+from biaskit.errors import StoreError
 from biaskit.home import home
 
 __all__ = ["record_look"]
@@ -23,8 +24,10 @@ def record_look(key: str, seeds: int) -> list[int]:
         with FileLock(path.with_suffix(".lock")):
             try:
                 looks: dict[str, list[int]] = json.loads(path.read_text(encoding="utf-8"))
-            except (FileNotFoundError, ValueError):
+            except FileNotFoundError:
                 looks = {}
+            except ValueError:
+                raise StoreError(f"{path} cannot be read; remove it, and looks are counted from now on") from None
             seen = [one for one in looks.get(key, []) if one != seeds]
             looks[key] = [*seen, seeds]
             part = path.with_suffix(".part")

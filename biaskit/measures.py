@@ -121,6 +121,8 @@ class ArmEvidence:
     continuity : DataFrame or None
         Per seed, row and level: ds, nds.
     tables : mapping of analyzer to DataFrame with a ``seed`` column
+    repeated : tuple of str
+        Seeds left out because they repeat another: a copied run, or a seed that nothing uses.
     """
 
     name: str
@@ -130,6 +132,7 @@ class ArmEvidence:
     twin_answers: npt.NDArray[np.int64] | None
     continuity: pd.DataFrame | None
     tables: Mapping[str, pd.DataFrame]
+    repeated: tuple[str, ...] = ()
 
     def correct(self, ground: Ground) -> Floats:
         return np.asarray(self.answers == ground.labels, dtype=float)
@@ -139,13 +142,19 @@ class ArmEvidence:
             return None
         return np.asarray(self.twin_answers != self.twin_before, dtype=float)
 
-    def per_image(self, column: str, level: int) -> Floats | None:
-        """A continuity column as (S, n) over the images where every seed has a number; None where it was not run."""
+    def pair_answers(self) -> npt.NDArray[np.int64]:
+        """Answers to image and twin, (S, m, 2)."""
+        assert self.twin_before is not None
+        assert self.twin_answers is not None
+        return np.stack([self.twin_before, self.twin_answers], axis=-1)
+
+    def per_image(self, column: str, level: int) -> pd.DataFrame | None:
+        """A continuity column, seeds x rows, over the images where every seed has a number; None where not run."""
         if self.continuity is None or self.continuity.empty or level not in set(self.continuity["level"]):
             return None
         part = self.continuity[self.continuity["level"] == level]
         wide = part.pivot(index="seed", columns="row", values=column).reindex(list(self.seeds)).dropna(axis=1)
-        return wide.to_numpy(float) if wide.size else None
+        return wide if wide.size else None
 
 
 _MORE = (
@@ -232,7 +241,7 @@ def metrics_of(ground: Ground) -> list[Metric]:
 def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
     """Every metric of one arm: value, interval, n, and what belongs to it."""
     correct, n = arm.correct(ground), len(ground.test)
-    rows = [*_flip_row(arm), _row("average_accuracy", stats.arm_rate(correct, None, ground.groups))]
+    rows = [*_flip_row(arm, ground), _row("average_accuracy", stats.arm_rate(correct, None, ground.groups))]
     if ground.gap is not None:
         rows.append(_gap_row(correct, ground, ground.gap))
     rows.append(_worst_row(correct, ground))
@@ -255,7 +264,7 @@ def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
         values = arm.per_image(column, 1)
         if values is not None:
             c = np.full(values.shape[1], 1 / values.shape[1])
-            rows.append(_row(column, stats.arm_contrast(values, c, floor=False)))
+            rows.append(_row(column, stats.arm_contrast(values.to_numpy(float), c, floor=False)))
     for analyzer, column in (
         ("continuity", "discontinuity_rate"),
         ("parity", "demographic_parity_difference"),
@@ -334,14 +343,15 @@ def permuted_gap(
     return float((1 + (np.abs(total) >= seen - 1e-12).sum()) / (draws + 1)), float(np.abs(total).mean())
 
 
-def _flip_row(arm: ArmEvidence) -> list[dict[str, Any]]:
+def _flip_row(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
     flips = arm.flips()
     if flips is None:
         return []
     row = _row("flip_rate", stats.arm_rate(flips))
     table = arm.tables.get("counterfactual_flips")
     if table is not None:
-        whole = table[table["label"] == "all"]
+        # The first row of an attribute is that of all labels; other shortcuts of the data set are not mixed in.
+        whole = table[table["attribute"] == ground.attribute].groupby("seed").first()
         for name in ("right_to_wrong", "wrong_to_right", "untrained"):
             row[name] = float(whole[name].mean())
     return [row]

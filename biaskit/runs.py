@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -57,7 +58,14 @@ class Run:
         Training time.
     stored : bool
         Whether it was there already.
-    folder : Path or None
+    folder : Path
+    where : Machine
+    classes : tuple of str
+    shape : tuple of int
+    parameters : int
+        Trained weights.
+    data : str
+        Fingerprint of the data set.
     """
 
     arm: str
@@ -73,6 +81,7 @@ class Run:
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
     parameters: int
+    data: str
 
     @cached_property
     def model(self) -> nn.Module:
@@ -130,10 +139,10 @@ def train_arm(arm: Arm, data: Dataset, seed: int, where: Machine, tick: Callable
     key = run_fingerprint(arm, data, seed, where)
     folder = home() / "runs" / key[:16]
     if (folder / _DONE).is_file():
-        return open_run(folder, stored=True)
+        return _as_asked(open_run(folder, stored=True), arm)
     with disk_errors(folder), _lock(folder):
         if (folder / _DONE).is_file():
-            return open_run(folder, stored=True)
+            return _as_asked(open_run(folder, stored=True), arm)
         resume = folder.with_name(f"{folder.name}.resume")
         model = make_model(arm.card["model"], len(data.classes), data.images.shape, derive(seed, "model"))
         history = fit(model, data, arm.card, seed=seed, where=where, resume=resume, tick=tick)
@@ -171,6 +180,11 @@ def train_arm(arm: Arm, data: Dataset, seed: int, where: Machine, tick: Callable
     return open_run(folder, stored=False)
 
 
+def _as_asked(run: Run, arm: Arm) -> Run:
+    """A stored run under the arm's own name: two cards that differ in words alone share their runs."""
+    return dataclasses.replace(run, arm=arm.name, card=arm.card)
+
+
 def run_fingerprint(arm: Arm, data: Dataset, seed: int, where: Machine) -> str:
     """Of everything that determines a run; names and summaries do not."""
     return fingerprint(
@@ -205,6 +219,7 @@ def open_run(folder: Path, *, stored: bool = True) -> Run:
             tuple(about["classes"]),
             tuple(about["shape"]),
             about["parameters"],
+            about["data"]["fingerprint"],
         )
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{folder} is not a readable run ({error}); remove it with: biaskit runs clean") from None
@@ -230,7 +245,8 @@ def clean(*, unfinished_only: bool = False) -> tuple[int, int]:
         if path.suffix == ".lock" or (unfinished_only and path.is_dir() and (path / _DONE).is_file()):
             continue
         try:
-            with _lock(path.with_suffix("")):
+            # Also what a run writes to before it is renamed: ".<run>-<random>".
+            with _lock(root / path.name.lstrip(".").partition("-")[0].partition(".")[0]):
                 size += (
                     sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
                     if path.is_dir()

@@ -338,7 +338,7 @@ def settled(result: dict[str, Any], **verdicts: str) -> dict[str, Any]:
         if word is None or row["metric"] != result["reliance"]["metric"]:
             continue
         size = {"better": -0.024, "worse": 0.012, "no relevant difference": 0.0004}.get(word, -0.0022)
-        half = {"better": 0.0065, "worse": 0.006, "no relevant difference": 0.0034}.get(word, 0.0036)
+        half = {"better": 0.0064, "worse": 0.006, "no relevant difference": 0.0034}.get(word, 0.0036)
         row.update(verdict=word, reason="", estimate=size, low=size - half * 0.8, high=size + half * 0.8)
         row.update(low_together=size - half, high_together=size + half)
         row.update(seeds_needed=8 if word == "inconclusive" else None, images_needed=None)

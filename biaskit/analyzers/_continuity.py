@@ -32,8 +32,8 @@ COLUMNS = (
 def continuity(
     subject: Subject,
     *,
-    operations: tuple[Operation, ...] = ("brightness", "contrast", "saturation", "hue"),
-    levels: tuple[Level, ...] = (1, 2, 3, 4),
+    operations: Annotated[tuple[Operation, ...], Field(min_length=1)] = ("brightness", "contrast", "saturation", "hue"),
+    levels: Annotated[tuple[Level, ...], Field(min_length=1)] = (1, 2, 3, 4),
     images: Annotated[int, Field(ge=2)] = 2000,
 ) -> Result:
     """How far the logits move when the meaning does not.

@@ -49,7 +49,7 @@ def compare(
                 arms,
                 data,
                 seeds=numbers,
-                analyzers=analyzers.split(",") if analyzers else None,
+                analyzers=[one.strip() for one in analyzers.split(",")] if analyzers else None,
                 set=set or (),
                 reference=reference,
                 margin=margin,
@@ -75,7 +75,7 @@ def compare(
     print_comparison(comparison.result, folder)
     if on is None:
         say(
-            "hint: on real MNIST: biaskit build colormnist && biaskit compare " + " ".join(arms) + " --on colormnist",
+            "on real MNIST: biaskit build colormnist && biaskit compare " + " ".join(arms) + " --on colormnist",
             err=True,
         )
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from biaskit.data import Batch, Dataset
-from biaskit.losses._pairs import mixed_cross_entropy, pair_logits
+from biaskit.losses._pairs import full_precision, mixed_cross_entropy, pair_logits
 
 __all__ = ["cross_entropy"]
 
@@ -20,7 +20,7 @@ class _CrossEntropy(nn.Module):
 
     def forward(self, model: nn.Module, batch: Batch) -> Tensor:
         if not self.needs_perturbation:
-            return F.cross_entropy(model(batch.images).float(), batch.labels)
+            return F.cross_entropy(full_precision(model(batch.images)), batch.labels)
         images, perturbed = pair_logits(model, batch)
         return mixed_cross_entropy(images, perturbed, batch.labels, self.perturbed_share)
 

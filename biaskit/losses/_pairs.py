@@ -8,17 +8,22 @@ from torch.nn import functional as F
 
 from biaskit.data import Batch
 
-__all__ = ["mixed_cross_entropy", "pair_logits"]
+__all__ = ["full_precision", "mixed_cross_entropy", "pair_logits"]
+
+
+def full_precision(logits: Tensor) -> Tensor:
+    """Logits in float32 at least, whatever the network computes in: a loss summed in bf16 loses its small terms."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def pair_logits(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Logits (B, K) of the images and of their perturbed copies, in float32.
+    """Logits (B, K) of the images and of their perturbed copies, in float32 at least.
 
     Both go through the network as one batch, so that batch normalization sees one set of statistics: two forwards
     would put its noise into every distance between the halves.
     """
     assert batch.perturbed is not None
-    images, perturbed = model(torch.cat([batch.images, batch.perturbed])).float().chunk(2)
+    images, perturbed = full_precision(model(torch.cat([batch.images, batch.perturbed]))).chunk(2)
     return images, perturbed
 
 
