@@ -18,6 +18,7 @@ from biaskit.specs import (
     Component,
     DatasetCard,
     apply_override,
+    card_keys,
     card_names,
     card_path,
     has_key,
@@ -79,7 +80,7 @@ def build(
         if arm not in ("", "data"):
             raise SpecError(f"--set {text!r}: a build has no arm {arm!r}; write {key}=...")
         if not has_key(bound, key):
-            close = nearest(key, _keys(bound))
+            close = nearest(key, card_keys(bound))
             hint = f"did you mean {close[0]}?" if close else f"see: biaskit show {spec.name}"
             raise SpecError(f"--set {key}: {where} has no such key; {hint}")
         given = apply_override(given, key, value)
@@ -194,13 +195,3 @@ def _assert_counts(stated: Mapping[str, Any], counts: Mapping[str, Any], where: 
                         f"{where}: counts.{split}.{attribute}.{value} states {n:,} images, "
                         f"the build has {built.get(value, 0):,}"
                     )
-
-
-def _keys(card: Any, prefix: str = "") -> list[str]:
-    """Every dotted key of a card."""
-    items = card.items() if isinstance(card, Mapping) else enumerate(card) if isinstance(card, list) else ()
-    found = []
-    for key, value in items:
-        found.append(f"{prefix}{key}")
-        found.extend(_keys(value, f"{prefix}{key}."))
-    return found

@@ -199,8 +199,8 @@ def fit(
             mean = float(total) / len(rows)
             if not math.isfinite(mean):
                 raise BiaskitError(
-                    f"{card['name']}, seed {seed}: the loss is {mean} in epoch {epoch + 1} of stage {number}; lower the "
-                    f"rate with --set stage.{number}.optimizer.lr=..., or set stage.{number}.clip=1.0"
+                    f"{card['name']}, seed {seed}: the loss is {mean} in epoch {epoch + 1} of stage {number}; lower "
+                    f"the rate with --set stage.{number}.optimizer.lr=..., or set stage.{number}.clip=1.0"
                 )
             history.append({"stage": number, "epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started})
             if resume is not None:

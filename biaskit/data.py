@@ -22,13 +22,18 @@ from biaskit.images import ArrayImages, Images, chunks
 if TYPE_CHECKING:
     from biaskit.vision import VisionView
 
-__all__ = ["CORE", "MAX_GROUPS", "SPURIOUS", "TWIN", "Batch", "Dataset", "Source"]
+__all__ = ["CORE", "MAX_GROUPS", "RESERVED", "SPURIOUS", "TWIN", "Batch", "Dataset", "Source"]
 
 #: The bits of a mask: pixels the answer should come from, and pixels the shortcut was planted in.
 CORE, SPURIOUS = 1, 2
 #: The split of the counterfactual copies; no metric of the test set reads it.
 TWIN = "twin"
 MAX_GROUPS = 100_000
+#: Columns of the tables made from a data set: an attribute of the same name would be overwritten there.
+RESERVED = frozenset(
+    {"label", "split", "pair", "swapped", "arm", "seed", "row", "prediction", "confidence", "logits"}
+    | {"n", "correct", "accuracy", "low", "high", "note", "train", "test", TWIN}
+)
 
 
 @dataclass(frozen=True)
@@ -263,8 +268,8 @@ class Dataset:
         count = len(pixels)
         columns: dict[str, Any] = {"label": categorical("labels", labels, count, classes)}
         for key, values in (attributes or {}).items():
-            if key in ("label", "split", "pair", "swapped"):
-                raise DataError(f"an attribute cannot be called {key!r}: the table has a column of that name")
+            if key in RESERVED:
+                raise DataError(f"an attribute cannot be called {key!r}: tables have a column of that name; rename it")
             columns[key] = categorical(key, values, count)
         columns["split"] = categorical("split", [split] * count if isinstance(split, str) else split, count)
         table = pd.DataFrame(columns).assign(pair=np.int64(-1), swapped="")
@@ -310,8 +315,9 @@ class Dataset:
             labels.append(item[1].item() if isinstance(item[1], Tensor) else item[1])
         if not images:
             raise DataError("a torch Dataset without items")
-        names = getattr(dataset, "classes", None)
-        if classes is None and names is not None and all(isinstance(label, int | np.integer) for label in labels):
+        names = getattr(dataset, "classes", None) if classes is None else list(classes)
+        named = names is not None and {str(label) for label in labels} <= {str(one) for one in names}
+        if names is not None and not named and all(isinstance(label, int | np.integer) for label in labels):
             outside = [label for label in labels if not 0 <= label < len(names)]
             if outside:
                 raise DataError(f"label {outside[0]} has no name: the data set lists {len(names)} classes")
@@ -352,11 +358,15 @@ def categorical(
     name: str, values: Sequence[Any] | npt.NDArray[Any], count: int, categories: Iterable[Any] | None = None
 ) -> pd.Categorical:
     """A column with string categories; numbers are ordered by value, the rest by name."""
-    listed = list(values.tolist() if isinstance(values, np.ndarray | Tensor | pd.Series) else values)
-    if len(listed) != count:
-        raise DataError(f"{name}: {len(listed):,} values for {count:,} images")
-    empty = [row for row, value in enumerate(listed) if value is None or (isinstance(value, float) and math.isnan(value))]
-    if empty:
+    given = list(values.tolist() if isinstance(values, np.ndarray | Tensor | pd.Series) else values)
+    if len(given) != count:
+        raise DataError(f"{name}: {len(given):,} values for {count:,} images")
+    if any(isinstance(value, list | tuple) or getattr(value, "ndim", 0) for value in given):
+        raise DataError(f"{name}: one value per image, not a list of them; of one-hot rows take argmax(axis=1)")
+    # Numbers of numpy and torch become Python's own, which sort by value and are written without their type.
+    listed = [value.item() if isinstance(value, np.generic | Tensor) else value for value in given]
+    empty = np.flatnonzero(pd.isna(np.fromiter(listed, object, count)))
+    if len(empty):
         raise DataError(
             f"{name} is empty in {len(empty):,} rows (first: row {empty[0]}); give them a value or drop them"
         )

@@ -45,6 +45,7 @@ def disk_errors(path: Path) -> Iterator[None]:
             errno.EPERM: "not writable; choose another folder with --out",
             errno.EROFS: "the file system is read-only; choose another folder with --out",
             errno.ENOTDIR: "a part of the path is a file; choose another folder with --out",
+            errno.ENAMETOOLONG: "the name is too long; choose another folder with --out",
         }
         reason = reasons.get(error.errno or 0)
         if reason is None:
@@ -62,6 +63,11 @@ def new_folder(path: Path, *, marker: str) -> Iterator[Path]:
     with disk_errors(path):
         if path.exists() and not path.is_dir():
             raise StoreError(f"{path} is a file; choose another folder with --out")
+        if path.is_dir() and (path.is_mount() or path.resolve() == Path.cwd()):
+            raise StoreError(
+                f"{path} is the current folder or a mount point, which cannot be replaced as a whole; "
+                "choose a folder inside it with --out"
+            )
         if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
             raise StoreError(f"{path} holds other files; choose an empty or a new folder with --out")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,12 +121,12 @@ def open_dataset(folder: Path) -> Dataset:
         content = "is empty" if folder.is_dir() and not any(folder.iterdir()) else "has no card.toml"
         raise DataError(f"{folder} {content}: not a built data set; build one with: biaskit build NAME --out {folder}")
     card = read_toml(folder / "card.toml")
-    if int(card.get("format", 0)) > FORMAT:
-        raise DataError(
-            f"{folder} has layout {card['format']}, built by a newer biaskit ({card.get('biaskit', '?')}); "
-            f"this one reads up to {FORMAT}: update it, or build the set again"
-        )
     try:
+        if int(card.get("format", 0)) > FORMAT:
+            raise DataError(
+                f"{folder} has layout {card['format']}, built by a newer biaskit ({card.get('biaskit', '?')}); "
+                f"this one reads up to {FORMAT}: update it, or build the set again"
+            )
         table = pd.read_parquet(folder / "table.parquet")
         categories: dict[str, list[str]] = card["categories"]
         for name, values in categories.items():
@@ -134,7 +140,7 @@ def open_dataset(folder: Path) -> Dataset:
         return Dataset(images, table, card, tuple(card["group_by"]), masks)
     except FileNotFoundError as error:
         raise DataError(f"{folder}: {Path(str(error.filename)).name} is missing; build the set again") from None
-    except (KeyError, ValueError, EOFError, pyarrow.ArrowException) as error:
+    except (AttributeError, EOFError, KeyError, TypeError, ValueError, pyarrow.ArrowException) as error:
         raise DataError(f"{folder} cannot be read ({error}); run: biaskit verify {folder}") from None
 
 
@@ -149,11 +155,12 @@ def verify(folder: Path) -> None:
     path = folder / _CHECKSUMS
     if not path.is_file():
         raise DataError(f"{folder} has no {_CHECKSUMS}: not a built data set")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    # Bytes, not text: reading text takes a carriage return for a line feed.
+    content = path.read_bytes()
     try:
-        sums: dict[str, dict[str, Any]] = json.loads(text)
-        altered = _as_json(sums) != text
-    except (json.JSONDecodeError, AttributeError):
+        sums: dict[str, dict[str, Any]] = json.loads(content)
+        altered = _as_json(sums).encode() != content or not all(isinstance(one, dict) for one in sums.values())
+    except (ValueError, AttributeError):
         altered = True
     if altered:
         raise DataError(f"{path} was changed; build the set again")
@@ -161,7 +168,7 @@ def verify(folder: Path) -> None:
     for name in sorted(present | set(sums)):
         if name not in sums:
             raise DataError(f"{folder / name} is not part of the data set; remove it")
-        if name not in present:
+        if not (folder / name).is_file():
             raise DataError(f"{folder / name} is missing; build the set again")
         size = (folder / name).stat().st_size
         if size != sums[name].get("bytes") or sha256(folder / name) != sums[name].get("sha256"):

@@ -163,7 +163,8 @@ _MORE = (
         "worst group",
         "%",
         "higher",
-        "lowest accuracy of any group, taken in each seed and then averaged; low by chance alone where groups are small",
+        "lowest accuracy of any group, taken in each seed and then averaged; "
+        "low by chance alone where groups are small",
     ),
     Metric("mean_group_accuracy", "mean over groups", "%", "higher", "accuracy with every group counted the same"),
     Metric(

@@ -21,6 +21,7 @@ from biaskit.specs import (
     RecipeCard,
     Training,
     apply_override,
+    card_keys,
     card_path,
     has_key,
     load_card,
@@ -80,7 +81,7 @@ def bind_arms(names: Sequence[str], dataset: Dataset, set: Sequence[str] = ()) -
             raise SpecError(f"--set {text!r}: no arm {prefix!r} in this comparison ({', '.join(raw)})")
         fits = [name for name in wanted if has_key(bound[name], key)]
         if not fits:
-            known = sorted({one for name in wanted for one in _keys(bound[name])})
+            known = sorted({one for name in wanted for one in card_keys(bound[name])})
             close = nearest(key, known)
             hint = f"did you mean {close[0]}?" if close else f"keys: {', '.join(known)}"
             raise SpecError(f"--set {text!r}: no arm has the key {key}; {hint}")
@@ -153,14 +154,3 @@ def _bind(content: Mapping[str, Any], where: str, dataset: Dataset) -> dict[str,
         one["optimizer"] = (stage.optimizer or budget.optimizer).model_dump()
         bound["stage"].append(one)
     return bound
-
-
-def _keys(card: Any, prefix: str = "") -> list[str]:
-    items = card.items() if isinstance(card, Mapping) else enumerate(card) if isinstance(card, list) else ()
-    found = []
-    for key, value in items:
-        if isinstance(value, Mapping | list):
-            found.extend(_keys(value, f"{prefix}{key}."))
-        else:
-            found.append(f"{prefix}{key}")
-    return found

@@ -26,6 +26,7 @@ __all__ = [
     "RecipeCard",
     "Stage",
     "apply_override",
+    "card_keys",
     "card_names",
     "card_path",
     "has_key",
@@ -220,6 +221,23 @@ def has_key(card: Mapping[str, Any], key: str) -> bool:
         else:
             return False
     return True
+
+
+def card_keys(card: Any, prefix: str = "") -> list[str]:
+    """Every dotted key of a bound card that leads to a value.
+
+    Examples
+    --------
+    >>> card_keys({"model": {"name": "resnet18"}, "stage": [{"epochs": 2}]})
+    ['model.name', 'stage.0.epochs']
+    """
+    found = []
+    for key, value in card.items() if isinstance(card, Mapping) else enumerate(card):
+        branch = isinstance(value, Mapping) or (
+            isinstance(value, list) and any(isinstance(one, Mapping) for one in value)
+        )
+        found.extend(card_keys(value, f"{prefix}{key}.") if branch else [f"{prefix}{key}"])
+    return found
 
 
 def apply_override(card: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:

@@ -88,5 +88,5 @@ def _regime(dataset: Any) -> str:
             )
         else:
             train, test = (", ".join(f"{strength:.3g}" for strength in one[split]) for split in ("train", "test"))
-            said.append(f"a correlated set: the {name} is the label's own with strength {train} in train, {test} in test")
+            said.append(f"a correlated set: the {name} is the label's own in {train} of train, {test} of test")
     return "; ".join(said)
