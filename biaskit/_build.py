@@ -91,13 +91,16 @@ def build(
     function = find("source", spec.source.name)
     started: Source = function(Path(root) if root else None, **bind(function, spec.source.options, f"{where}: source"))
     labels = spec.labels
-    started = with_labels(
-        started,
-        numpy_generator(seed, "labels"),
-        merge=labels.merge,
-        noise=labels.noise,
-        noise_splits=labels.noise_splits,
-    )
+    try:
+        started = with_labels(
+            started,
+            numpy_generator(seed, "labels"),
+            merge=labels.merge,
+            noise=labels.noise,
+            noise_splits=labels.noise_splits,
+        )
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
     current: Source | Dataset = started
     for number, component in enumerate(spec.builder):
         builder = find("builder", component.name)
@@ -152,8 +155,12 @@ def load(data: str | Path) -> Dataset:
 def default_folder(dataset: Dataset) -> Path:
     """Where ``biaskit build`` writes without ``--out``: changed cards get a name of their own."""
     card = dataset.card
-    usual = not card.get("set") and card.get("seed") == 0 and card.get("name") in card_names("dataset")
-    usual = usual and card["source"]["name"] == read_toml(card_path("dataset", str(card["name"])))["source"]["name"]
+    usual = card.get("seed") == 0 and dataset.name in card_names("dataset")
+    if usual:
+        # The name alone does not tell: a user's file may be a changed copy of a shipped card.
+        path = card_path("dataset", dataset.name)
+        shipped = _bound(load_card("dataset", read_toml(path), path.name), path.name)
+        usual = all(card.get(key) == value for key, value in shipped.items() if key != "counts")
     return home() / "data" / (dataset.name if usual else f"{dataset.name}-{dataset.fingerprint[:8]}")
 
 

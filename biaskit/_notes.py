@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from biaskit._numbers import ASCII, Numbers
-from biaskit.sentences import BETTER, OPEN, Result, Row, compared, kind, listed, title
+from biaskit._words import BETTER, LOWEST, OPEN, Result, Row, compared, headline, kind, listed, title
 
 __all__ = ["hint", "methods", "notes", "rests_on", "settle"]
 
@@ -23,9 +23,7 @@ def settle(result: Result, numbers: Numbers = ASCII) -> list[str]:
         return [f"The {title(result, result['reliance']['metric'])} of at least two arms."]
     still = [r for r in rows if kind(r) == OPEN and not r["reason"]]
     if not still:
-        return [
-            f"Every comparison of the {title(result, result['reliance']['metric'])} that can be settled is."
-        ]
+        return [f"Every comparison of the {title(result, result['reliance']['metric'])} that can be settled is."]
     by_seeds = sorted((r for r in still if r["seeds_needed"]), key=lambda r: r["seeds_needed"])
     by_images = sorted(
         (r for r in still if not r["seeds_needed"] and r["images_needed"]), key=lambda r: r["images_needed"]
@@ -51,8 +49,7 @@ def settle(result: Result, numbers: Numbers = ASCII) -> list[str]:
         )
     if by_seeds:
         sentences.append(
-            "Decide the number beforehand: adding seeds until a verdict appears makes false verdicts more"
-            " likely."
+            "Decide the number beforehand: adding seeds until a verdict appears makes false verdicts more likely."
         )
     return sentences
 
@@ -77,9 +74,7 @@ def hint(result: Result) -> dict[str, Any] | None:
         seeds, text = 5, "take 5 seeds: below three a difference and luck look the same"
     elif rows and rows[0]["seeds_needed"] > have:
         seeds = rows[0]["seeds_needed"]
-        text = (
-            f"about {seeds} seeds would settle {rows[0]['arm']} - {rows[0]['against']}; fix the number first"
-        )
+        text = f"about {seeds} seeds would settle {rows[0]['arm']} - {rows[0]['against']}; fix the number first"
     else:
         return None
     words = shlex.split(result["command"])
@@ -104,10 +99,7 @@ def _more(rows: Sequence[Row]) -> str:
     extra = len(rows) - 1
     if not extra:
         return ""
-    return (
-        f" {extra} more open comparison{'s need' if extra > 1 else ' needs'} as much or more (see"
-        " Differences)."
-    )
+    return f" {extra} more open comparison{'s need' if extra > 1 else ' needs'} as much or more (see Differences)."
 
 
 def methods(result: Result, numbers: Numbers = ASCII) -> str:
@@ -118,6 +110,9 @@ def methods(result: Result, numbers: Numbers = ASCII) -> str:
     >>> methods({"seeds": [0, 1, 2, 3, 4], "arms": [1, 2], "checkpoint": "last epoch"})
     'mean of 5 seeds, 95 % interval over seeds and images; checkpoint: last epoch, all arms'
     """
+    if result.get("kind") == "audit":
+        rule = f"; checkpoint: {result['checkpoint']}" if result["runs"] else ""
+        return f"one model, 95 % interval over test images{rule}"
     count = len(result["seeds"])
     seeds = (
         "1 seed, 95 % interval over images"
@@ -134,27 +129,33 @@ def rests_on(result: Result, numbers: Numbers = ASCII) -> list[tuple[str, str]]:
     Returns
     -------
     list of tuple
-        Notes first: control arm, worst group, looks, failures, then those of ``result["notes"]`` and
-        ``result["checks"]``; no text twice.
+        Notes first: control arm, repeated seeds, worst group, looks, failures, then those of ``result["notes"]`` and
+        ``result["checks"]``; no text twice. Of an audit: ``("failed", text)`` for each analyzer that gave nothing,
+        then groups that are too small, then what ran on how many images.
     """
-    entries = [
-        *_controls(result),
-        *_hue(result),
-        *_worst(result, numbers),
-        *_looks(result),
-        *_finished(result),
-    ]
+    if result["kind"] == "audit":
+        entries = [*_unanswered(result), *_hue(result), *_small(result, numbers), *_ran(result, numbers)]
+    else:
+        entries = [
+            *_controls(result),
+            *_repeated(result),
+            *_hue(result),
+            *_worst(result, numbers),
+            *_looks(result),
+            *_finished(result),
+        ]
     entries += [("note", text) for text in result.get("notes", [])]
     entries += [(check["level"], check["text"]) for check in result.get("checks", [])]
     if len(result["arms"]) > 1:
         entries.append(("ok", f"one rule picks the checkpoint of every arm: {result['checkpoint']}"))
     unique = list(dict.fromkeys(entries))
-    return [e for e in unique if e[0] != "ok"] + [e for e in unique if e[0] == "ok"]
+    order = ["failed", "note", "ok"]
+    return sorted(unique, key=lambda e: order.index(e[0]))
 
 
 def notes(result: Result, numbers: Numbers = ASCII) -> list[str]:
     """List only what changes how the result reads, most important first."""
-    return [text for level, text in rests_on(result, numbers) if level != "ok"]
+    return [text for level, text in rests_on(result, numbers) if level == "note"]
 
 
 def _controls(result: Result) -> list[tuple[str, str]]:
@@ -167,18 +168,13 @@ def _controls(result: Result) -> list[tuple[str, str]]:
     entries = []
     for control, arms in treated.items():
         if control not in names:
-            text = (
-                f"{control}, the control arm of {listed(arms)}, is missing: what the constraint adds cannot"
-                " be told"
-            )
+            text = f"{control}, the control arm of {listed(arms)}, is missing: what the constraint adds cannot be told"
             entries.append(("note", f"{text} from what the perturbations add"))
             continue
         rows = compared(result, result["reliance"]["metric"])
         gains = any(r["arm"] == control and r["against"] not in arms and kind(r) == BETTER for r in rows)
         if gains:
-            text = (
-                f"{control} is the control arm of {listed(arms)}: what it gains comes from the perturbations"
-            )
+            text = f"{control} is the control arm of {listed(arms)}: what it gains comes from the perturbations"
             entries.append(("note", f"{text}, not from the constraint"))
         else:
             entries.append(("ok", f"the control arm of {listed(arms)} is present: {control}"))
@@ -191,18 +187,14 @@ def _hue(result: Result) -> list[tuple[str, str]]:
     words = result["reliance"]["attribute_words"]
     if not arms or "color" not in words.lower():
         return []
-    return [
-        ("note", f"hue is one of the perturbations of {listed(arms)} and undoes part of a {words} shortcut")
-    ]
+    return [("note", f"hue is one of the perturbations of {listed(arms)} and undoes part of a {words} shortcut")]
 
 
 def _worst(result: Result, numbers: Numbers) -> list[tuple[str, str]]:
     """Say when the worst group is too small for any number of seeds."""
     rows = [r for r in result["differences"] if r["metric"] == "worst_group_accuracy"]
     shares = [r["image_share"] for r in rows if r["image_share"] is not None]
-    sizes = [
-        r["group_n"] for r in result["headline"] if r["metric"] == "worst_group_accuracy" and r.get("group_n")
-    ]
+    sizes = [r["group_n"] for r in result["headline"] if r["metric"] == "worst_group_accuracy" and r.get("group_n")]
     if not sizes or not shares or max(shares) <= 0.5:
         return []
     return [
@@ -239,14 +231,66 @@ def _finished(result: Result) -> list[tuple[str, str]]:
     failed = result["failed"]
     if not failed:
         count = len(result["arms"]) * len(result["seeds"])
-        return (
-            [("ok", f"all {count} runs finished; seeds, data and test images are shared")]
-            if count > 1
-            else []
-        )
+        return [("ok", f"all {count} runs finished; seeds, data and test images are shared")] if count > 1 else []
     first = failed[0]
-    where = f"{first['analyzer']} ({first['arm']}" + (
-        f", seed {first['seed']})" if first["seed"] is not None else ")"
-    )
+    where = f"{first['analyzer']} ({first['arm']}" + (f", seed {first['seed']})" if first["seed"] is not None else ")")
     more = f"; {len(failed) - 1} more failed" if len(failed) > 1 else ""
     return [("note", f"{where} failed: {first['reason']}{more}")]
+
+
+def _repeated(result: Result) -> list[tuple[str, str]]:
+    """Name the seeds left out because they repeat another run: they are no evidence of their own."""
+    return [("note", text) for text in result.get("repeated", [])]
+
+
+# ---------------------------------------------------------------------------------------------------- audits
+
+
+def _unanswered(result: Result) -> list[tuple[str, str]]:
+    """Name each analyzer that gave nothing, with its reason."""
+    return [("failed", f"{row['analyzer']}: {row['reason']}") for row in result["failed"]]
+
+
+def _small(result: Result, numbers: Numbers) -> list[tuple[str, str]]:
+    """Say which groups are too small to tell, and how low the lowest would be by chance alone."""
+    entries = []
+    by = ["label", *result["data"]["group_by"]]
+    few = [r for r in result["groups"] if r["note"]]
+    if few:
+        every = "; ".join(f"{', '.join(str(r[b]) for b in by)} (n={r['n']})" for r in few[:3])
+        every += f"; and {len(few) - 3} more" if len(few) > 3 else ""
+        share = f"{len(few)} of {numbers.count(len(result['groups']))} groups"
+        entries.append(
+            (
+                "note",
+                f"{share} have too few test images to tell: {every}",
+            )
+        )
+    lowest = headline(result, LOWEST, result["arms"][0]["name"])
+    if lowest is not None and lowest.get("if_equal") is not None:
+        entries.append(
+            (
+                "note",
+                f"some group is lowest by chance alone: with all groups equal it would read about"
+                f" {numbers.percent(lowest['if_equal'])}, here {numbers.percent(lowest['value'])}"
+                f" ({lowest['group']}, n {numbers.count(lowest['group_n'])})",
+            )
+        )
+    return entries
+
+
+def _ran(result: Result, numbers: Numbers) -> list[tuple[str, str]]:
+    """Say what was measured, on how many images."""
+    present = {r["metric"] for r in result["headline"]}
+    proof = {
+        "group_accuracy": bool(result["groups"]),
+        "parity": "demographic_parity_difference" in present,
+        "counterfactual_flips": any(r.get("right_to_wrong") is not None for r in result["headline"]),
+        "continuity": bool(result["continuity"]),
+    }
+    failed = {r["analyzer"] for r in result["failed"]}
+    ran = [name for name, there in proof.items() if there and name not in failed]
+    data = result["data"]
+    images = f"{numbers.count(data['splits'].get('test', 0))} test images in {len(result['groups'])} groups"
+    twins = f"{numbers.count(data['splits']['twin'])} twins" if data["twins"] else "no twins"
+    return [("ok", f"{images}, {twins}"), *([("ok", f"ran: {', '.join(ran)}")] if ran else [])]

@@ -12,6 +12,8 @@ __all__ = ["ASCII", "TYPOGRAPHIC", "Numbers", "shown", "visible"]
 
 NARROW = 0.002
 """An interval of a rate narrower than 0.2 points gets one decimal more, value and interval alike."""
+NEAR = 0.0005
+"""Ends of a rate's interval nearer to zero than this are written as 0.0."""
 INVISIBLE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff\\ufffe\\uffff]"
 )
@@ -89,7 +91,10 @@ class Numbers:
         rate = unit in ("%", "points")
         scale = 100.0 if rate else 1.0
         narrow = rate and low is not None and high is not None and high - low < NARROW
-        digits = (2 if narrow else 1) if rate else 3
+        # An interval of a difference that is clear of zero must not look as if it touched it.
+        clear = rate and signed and low is not None and high is not None and low * high > 0
+        touches = clear and low is not None and high is not None and min(abs(low), abs(high)) < NEAR
+        digits = (2 if narrow or touches else 1) if rate else 3
 
         def one(x: float | None) -> str:
             if x is None:

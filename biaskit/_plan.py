@@ -16,7 +16,10 @@ from biaskit.errors import SpecError
 from biaskit.measures import Ground, metrics_of
 from biaskit.recipes import bind_arms
 
-__all__ = ["plan"]
+__all__ = ["IMAGE_SEEDS", "plan"]
+
+#: Seeds for which the number of test images is planned: the default of a comparison.
+IMAGE_SEEDS = 5
 
 
 def plan(
@@ -51,7 +54,7 @@ def plan(
     Returns
     -------
     DataFrame
-        A row per verdict metric: metric, title, n, seeds (NaN where no number would do), images (with ``pilot``
+        A row per verdict metric: metric, title, n, seeds (NaN where no number would do), images (with five
         seeds, NaN likewise), and ``detectable_S``, the smallest difference found with S = 3, 5, 10, 20 seeds.
     """
     if pilot < 2:
@@ -69,7 +72,7 @@ def plan(
         if d is None:
             continue
         needed = stats.seeds_needed(d, effect, len(metrics))
-        images = stats.images_needed(d, effect, len(metrics))
+        images = stats.images_needed(_with_seeds(d, IMAGE_SEEDS), effect, len(metrics))
         row = {
             "metric": metric.name,
             "title": metric.title,
@@ -78,9 +81,12 @@ def plan(
             "images": float("nan") if images is None else images,
         }
         for count in (3, 5, 10, 20):
-            wider = dataclasses.replace(
-                d, seeds=count, seeds_each=(count, count), df=count - 1, se_seed=d.se_seed * (d.seeds / count) ** 0.5
-            )
-            row[f"detectable_{count}"] = stats.smallest_detectable(wider, len(metrics))
+            row[f"detectable_{count}"] = stats.smallest_detectable(_with_seeds(d, count), len(metrics))
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _with_seeds(d: stats.Difference, seeds: int) -> stats.Difference:
+    """The same spread, seen over another number of seeds."""
+    se_seed = d.se_seed * (d.seeds / seeds) ** 0.5
+    return dataclasses.replace(d, seeds=seeds, seeds_each=(seeds, seeds), df=seeds - 1, se_seed=se_seed)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from biaskit._numbers import TYPOGRAPHIC, shown
+from biaskit._panels import standing
 from biaskit.plots import CLASSES
+from biaskit.stats import ENOUGH
 
 __all__ = [
     "Cell",
@@ -18,7 +20,6 @@ __all__ = [
     "contingency",
     "continuity",
     "differences",
-    "glossary",
     "groups",
     "measures",
     "number",
@@ -78,6 +79,10 @@ def _first(rows: list[Row], name: str) -> tuple[list[Row], str]:
     return rows[:MOST], f"The first {MOST} of {TYPOGRAPHIC.count(len(rows))} rows; tables/{name}.csv has all."
 
 
+def _mean(result: Row) -> str:
+    return ", mean over seeds" if len(result["seeds"]) > 1 else ""
+
+
 def _unit(metric: Row) -> str:
     return f", {metric['unit']}" if metric["unit"] else ""
 
@@ -90,7 +95,8 @@ def measures(result: Row) -> Table:
         cells = [Cell(metric["title"] + _unit(metric), metric["meaning"])]
         rows.append(cells + [number(metric, found.get((metric["name"], a["name"]))) for a in result["arms"]])
     heads = [Head("Measure", numeric=False), *(Head(a["name"]) for a in result["arms"])]
-    caption = "Every measure per arm, with its 95 % interval"
+    per = "" if result["kind"] == "audit" else " per arm"
+    caption = f"Every measure{per}, with its 95 % interval"
     return Table("measures", f"All {len(rows)} measures as a table", caption, heads, rows)
 
 
@@ -107,17 +113,13 @@ def differences(result: Row) -> Table:
         joint = {"estimate": 0.0, "low": row["low_together"], "high": row["high_together"]}
         _, low, high = shown(TYPOGRAPHIC, metric, joint, key="estimate")
         cells.append(
-            Cell(f"{low} to {high}")
-            if low and high
-            else Cell("", "no verdict asked" if not row["verdict"] else "none")
+            Cell(f"{low} to {high}") if low and high else Cell("", "no verdict asked" if not row["verdict"] else "none")
         )
         cells.append(_p(row["p"]))
         cells.append(_p(row["p_holm"]))
         least = row["detectable"]
         cells.append(
-            Cell(TYPOGRAPHIC.about(least, metric["unit"]).removesuffix(" points"))
-            if least is not None
-            else Cell("")
+            Cell(TYPOGRAPHIC.about(least, metric["unit"]).removesuffix(" points")) if least is not None else Cell("")
         )
         cells.append(_needed(row))
         word = row["verdict"] and (row["verdict"] if row["seeds"] >= 3 else "no verdict")
@@ -164,13 +166,10 @@ def groups(result: Row) -> Table:
     for row in result["groups"]:
         cells.setdefault((row["label"], *(row[b] for b in by)), {})[row["arm"]] = row
     keys, note = list(cells), ""
-    if len(keys) > MOST:
-
-        def lowest(key: tuple[Any, ...]) -> float:
-            return min((r["accuracy"] for r in cells[key].values() if r["accuracy"] is not None), default=2.0)
-
-        note = f"The {MOST} lowest of {TYPOGRAPHIC.count(len(keys))} groups; tables/groups.csv has all."
-        keys = sorted(keys, key=lowest)[:MOST]
+    if result["kind"] == "audit" or len(keys) > MOST:
+        keys = sorted(keys, key=lambda key: standing(cells[key].values()))[:MOST]
+    if len(cells) > MOST:
+        note = f"The {MOST} lowest of {TYPOGRAPHIC.count(len(cells))} groups; tables/groups.csv has all."
     rows = []
     for key in keys:
         n = next(iter(cells[key].values()))["n"]
@@ -182,10 +181,9 @@ def groups(result: Row) -> Table:
         Head("n"),
         *(Head(a["name"]) for a in result["arms"]),
     ]
-    caption = "Accuracy per group in %, mean over seeds, with its 95 % interval; n test images"
-    return Table(
-        "groups", f"All {TYPOGRAPHIC.count(len(cells))} groups as a table", caption, heads, rows, note
-    )
+    order = ", lowest first" if result["kind"] == "audit" else ""
+    caption = f"Accuracy per group in %{_mean(result)}, with its 95 % interval{order}; n test images"
+    return Table("groups", f"All {TYPOGRAPHIC.count(len(cells))} groups as a table", caption, heads, rows, note)
 
 
 def _rate(row: Row | None) -> Cell:
@@ -207,14 +205,15 @@ def attribute_values(result: Row) -> Table:
     rows = []
     for key, own in list(cells.items())[:MOST]:
         line = [*map(Cell, key), Cell(TYPOGRAPHIC.count(next(iter(own.values()))["n"]))]
-        rows.append(line + [_rate(own.get(a["name"])) for a in result["arms"]])
+        small = {"note": f"insufficient (n={line[-1].text})"} if next(iter(own.values()))["n"] < ENOUGH else {}
+        rows.append(line + [_rate({**own[a["name"]], **small} if a["name"] in own else None) for a in result["arms"]])
     heads = [
         Head("Attribute", False),
         Head("Value", False),
         Head("n"),
         *(Head(a["name"]) for a in result["arms"]),
     ]
-    caption = "Accuracy per attribute value in %, mean over seeds, with its 95 % interval; n test images"
+    caption = f"Accuracy per attribute value in %{_mean(result)}, with its 95 % interval; n test images"
     return Table("values", "Accuracy per attribute value as a table", caption, heads, rows)
 
 
@@ -235,9 +234,7 @@ def runs(result: Row) -> Table:
         *(Head(m["title"] + _unit(m), term=m["name"]) for m in named),
     ]
     heads += [Head("Seconds"), Head("Run", False), Head("Fingerprint", False, "fingerprint")]
-    return Table(
-        "runs", f"All {len(result['runs'])} runs as a table", "Every run, seed by seed", heads, rows, note
-    )
+    return Table("runs", f"All {len(result['runs'])} runs as a table", "Every run, seed by seed", heads, rows, note)
 
 
 def continuity(result: Row) -> Table:
@@ -261,12 +258,10 @@ def continuity(result: Row) -> Table:
                 "n": row["n"],
             }
             cells.append(number(metric, ends))
-        cells.append(
-            number({"name": "rate", "unit": "%"}, {"value": row.get("discontinuity_rate"), "n": row["n"]})
-        )
+        cells.append(number({"name": "rate", "unit": "%"}, {"value": row.get("discontinuity_rate"), "n": row["n"]}))
         rows.append([*cells, Cell(TYPOGRAPHIC.count(row["n"]))])
     heads = [
-        Head("Arm", False),
+        Head("Model" if result["kind"] == "audit" else "Arm", False),
         Head("Perturbation", False),
         Head("Level"),
         Head("Amount"),
@@ -275,10 +270,9 @@ def continuity(result: Row) -> Table:
         Head("Discontinuity rate, %", term="discontinuity_rate"),
         Head("n"),
     ]
-    caption = "Distances per perturbation and level, mean over seeds, 95 % t interval over seeds"
-    return Table(
-        "continuity", f"All {len(result['continuity'])} settings as a table", caption, heads, rows, note
-    )
+    over = f"{_mean(result)}, 95 % t interval over seeds" if _mean(result) else ""
+    caption = f"Distances per perturbation and level{over}"
+    return Table("continuity", f"All {len(result['continuity'])} settings as a table", caption, heads, rows, note)
 
 
 def _amount(value: Any) -> str:
@@ -309,9 +303,7 @@ def contingency(result: Row) -> Table:
         else f"The first {MOST} of {TYPOGRAPHIC.count(len(cells))} groups; tables/data.csv has all."
     )
     heads = [Head("Label", False), *(Head(b, False) for b in by), *(Head(s) for s in splits)]
-    return Table(
-        "data", "Images per group as a table", "Images per group and split, as built", heads, rows, note
-    )
+    return Table("data", "Images per group as a table", "Images per group and split, as built", heads, rows, note)
 
 
 def arms(result: Row) -> Table:
@@ -324,9 +316,7 @@ def arms(result: Row) -> Table:
         ]
         cells += [Cell(arm["control"] or "", "" if arm["control"] else "none"), Cell(arm["model"])]
         cells.append(
-            Cell(TYPOGRAPHIC.count(arm["parameters"]))
-            if arm["parameters"] is not None
-            else Cell("", "not known")
+            Cell(TYPOGRAPHIC.count(arm["parameters"])) if arm["parameters"] is not None else Cell("", "not known")
         )
         cells.append(Cell(str(arm["epochs"])) if arm["epochs"] is not None else Cell("", "not trained"))
         cells.append(Cell("; ".join(arm["changes"]) or "none"))
@@ -344,127 +334,3 @@ def arms(result: Row) -> Table:
     count = len(rows)
     summary = f"All {count} arms as a table" if count > 1 else "The arm as a table"
     return Table("arms", summary, "What each arm is", heads, rows)
-
-
-def glossary(result: Row) -> list[tuple[str, str, str]]:
-    """List the words of the page by name: id, name, meaning; those of the measures come from the result."""
-    words = result["reliance"]["attribute_words"]
-    margin = result["margin"]
-    size = TYPOGRAPHIC.points(margin) if margin is not None else "none was given"
-    entries: Iterable[tuple[str, str, str]] = [
-        (
-            "arm",
-            "arm",
-            "A recipe in a comparison. All arms share data, seeds and the rule that picks the checkpoint.",
-        ),
-        (
-            "attribute",
-            "attribute",
-            f"A property of the image that should not decide the answer; here the {words}.",
-        ),
-        (
-            "control",
-            "control arm",
-            (
-                "An arm with the perturbations of a method, but without its constraint. What the control"
-                " gains, the method may not claim."
-            ),
-        ),
-        (
-            "detectable",
-            "detectable",
-            (
-                "The smallest difference that this design would have found in 80 of 100 repetitions. A"
-                " smaller one may exist and stay unseen. “Images” under “to settle”: the test set is too"
-                " small for any number of seeds."
-            ),
-        ),
-        (
-            "fingerprint",
-            "fingerprint",
-            (
-                "A hash over everything that determines a result: data, card, code and seed. The same"
-                " fingerprint means the same result."
-            ),
-        ),
-        (
-            "group",
-            "group",
-            (
-                "All images with one label and one value of each attribute. A group too small to say anything"
-                " reads “insufficient (n=7)”; none is dropped."
-            ),
-        ),
-        (
-            "equal",
-            "if equal, half-split",
-            (
-                "Two ways to read a worst group, which is low by chance alone where groups are small. If"
-                " equal: what it would read if every group had the accuracy of the arm. Half-split: the worst"
-                " group is found in one half of its images and read in the other."
-            ),
-        ),
-        (
-            "interval",
-            "interval",
-            (
-                "A range from a method that covers the true value in 95 of 100 repetitions with new seeds and"
-                " new test images. “Together”: all intervals that decide a verdict cover at once in 95 of"
-                " 100."
-            ),
-        ),
-        (
-            "margin",
-            "margin",
-            (
-                f"The largest difference that does not matter, fixed before the run (--margin): {size}. The"
-                " shaded band in the charts."
-            ),
-        ),
-        (
-            "noise",
-            "noise floor",
-            (
-                f"The gap to expect when the {words} plays no part: the mean absolute gap after its values"
-                " are shuffled within each label. p is the share of shuffles with a gap at least as large as"
-                " the one seen."
-            ),
-        ),
-        (
-            "paired",
-            "paired difference",
-            (
-                "The difference between two arms seed by seed and image by image, then averaged. Luck that"
-                " both arms share cancels."
-            ),
-        ),
-        (
-            "seed",
-            "seed",
-            (
-                "One training: initial weights, order and perturbations are drawn anew. The data set is built"
-                " once."
-            ),
-        ),
-        ("twin", "twin", f"The same image with another value of the {words}, nothing else changed."),
-        (
-            "verdict",
-            "verdict",
-            (
-                "Better or worse: the difference is larger than luck, with Holm's correction over all"
-                " verdicts. No relevant difference: it is shown to lie inside the margin. Inconclusive:"
-                " neither. No verdict: fewer than 3 seeds."
-            ),
-        ),
-    ]
-    found = {id: (id, name, text) for id, name, text in entries}
-    for metric in result["metrics"]:
-        meaning = metric["meaning"]
-        text = f"{meaning[:1].upper()}{meaning[1:].rstrip('.')}. In files: {metric['name']}."
-        better = {
-            "lower": " Lower is better.",
-            "higher": " Higher is better.",
-            "zero": " Nearer to 0 is better.",
-        }
-        found[metric["name"]] = (metric["name"], metric["title"], text + better.get(metric["better"], ""))
-    return sorted(found.values(), key=lambda e: e[1].lower())

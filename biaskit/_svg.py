@@ -131,9 +131,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def tick_label(value: float, step: float, signed: bool = False) -> str:
-    digits = next(
-        d for d in range(9) if d == 8 or abs(step * 10**d - round(step * 10**d)) < 1e-6 * step * 10**d
-    )
+    digits = next(d for d in range(9) if d == 8 or abs(step * 10**d - round(step * 10**d)) < 1e-6 * step * 10**d)
     return TYPOGRAPHIC.fixed(value, digits, signed=signed)
 
 
@@ -153,25 +151,13 @@ def chart_css(color: Callable[[str], str]) -> str:
     """
     c = color
     rules = [
-        (
-            ".chart { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial,"
-            " sans-serif; }"
-        ),
+        (".chart { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif; }"),
         f".chart text {{ fill: {c('fg')}; font-size: 13px; unicode-bidi: isolate; }}",
         f".chart text.tick {{ fill: {c('faint')}; font-size: 12px; text-anchor: middle; }}",
-        (
-            ".chart text[text-anchor=end] { text-anchor: end; } .chart text[text-anchor=start] { text-anchor:"
-            " start; }"
-        ),
-        (
-            ".chart text.lab { font-weight: 600; font-size: 12px; } .chart text.c { font-size: 12px;"
-            " font-weight: 600; }"
-        ),
+        (".chart text[text-anchor=end] { text-anchor: end; } .chart text[text-anchor=start] { text-anchor: start; }"),
+        (".chart text.lab { font-weight: 600; font-size: 12px; } .chart text.c { font-size: 12px; font-weight: 600; }"),
         ".strip { overflow: visible; }",
-        (
-            f".chart text.halo {{ paint-order: stroke; stroke: {c('bg')}; stroke-width: 4px; stroke-linejoin:"
-            " round; }"
-        ),
+        (f".chart text.halo {{ paint-order: stroke; stroke: {c('bg')}; stroke-width: 4px; stroke-linejoin: round; }}"),
         f"line.grid, path.grid {{ stroke: {c('line')}; fill: none; }} .zone {{ fill: {c('zone')}; }}",
         f".zero {{ stroke: {c('fg')}; }} .mean {{ stroke: {c('axis')}; stroke-dasharray: 3 3; fill: none; }}",
         f".ring {{ fill: none; stroke: {c('fg')}; stroke-width: 1.3; }}",

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -277,7 +276,7 @@ class _deterministic_algorithms:  # noqa: N801
 def _load_state(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # damaged bytes make the reader fail in any way
         reason = str(error).partition("\n")[0]
         raise StoreError(f"{path} is no state to go on from ({reason}); remove it to train from the start") from None
     return state

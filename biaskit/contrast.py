@@ -67,8 +67,9 @@ def _training_values(
 ) -> tuple[npt.NDArray[np.int64] | None, tuple[int, int]]:
     """The own value of each label if the attribute follows it, and the commonest and rarest value."""
     count = len(dataset.table[attribute].cat.categories)
-    regimes = {one["attribute"]: one for one in dataset.card.get("builder", [])}
-    planted = regimes.get(attribute)
+    # A third party's builder may have neither option: what it planted is read from the counts.
+    regimes = {one.get("attribute"): one.get("regime") for one in dataset.card.get("builder", [])}
+    regime = regimes.get(attribute)
     if "train" not in dataset.splits:
         return None, (0, count - 1)
     train = dataset.rows("train")
@@ -77,8 +78,8 @@ def _training_values(
     total = counts.sum(axis=0)
     # With a tie the first category counts as the commoner, so the two sides always differ.
     commonest, rarest = int(total.argmax()), int(count - 1 - total[::-1].argmin())
-    if planted is not None:
-        follows = planted["regime"] == "correlated"
+    if regime is not None:
+        follows = regime == "correlated"
     else:
         filled = counts[counts.sum(axis=1) > 0]
         follows = len(set(filled.argmax(axis=1).tolist())) > 1

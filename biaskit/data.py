@@ -315,8 +315,9 @@ class Dataset:
             labels.append(item[1].item() if isinstance(item[1], Tensor) else item[1])
         if not images:
             raise DataError("a torch Dataset without items")
+        # Integers count through the class names, unless the user's names are those integers themselves.
         names = getattr(dataset, "classes", None) if classes is None else list(classes)
-        named = names is not None and {str(label) for label in labels} <= {str(one) for one in names}
+        named = classes is not None and {str(label) for label in labels} <= {str(one) for one in classes}
         if names is not None and not named and all(isinstance(label, int | np.integer) for label in labels):
             outside = [label for label in labels if not 0 <= label < len(names)]
             if outside:
@@ -377,12 +378,13 @@ def categorical(
     order = [str(value) for value in categories]
     if len(set(order)) != len(order):
         raise DataError(f"{name}: two categories are written the same: {order}")
-    column: Any = pd.Categorical([str(value) for value in listed], categories=order)
-    outside = np.flatnonzero(np.asarray(column.codes) < 0)
-    if len(outside):
+    texts, known = [str(value) for value in listed], set(order)
+    outside = next((row for row, text in enumerate(texts) if text not in known), None)
+    if outside is not None:
         raise DataError(
-            f"{name}: {str(listed[outside[0]])!r} (row {outside[0]}) is not among {', '.join(order[:8])}"
+            f"{name}: {texts[outside]!r} (row {outside}) is not among {', '.join(order[:8])}"
             f"{', ...' if len(order) > 8 else ''}"
         )
+    column: Any = pd.Categorical(texts, categories=order)
     found: pd.Categorical = column
     return found

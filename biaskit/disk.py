@@ -44,6 +44,7 @@ def disk_errors(path: Path) -> Iterator[None]:
             errno.EACCES: "not writable; choose another folder with --out",
             errno.EPERM: "not writable; choose another folder with --out",
             errno.EROFS: "the file system is read-only; choose another folder with --out",
+            errno.EEXIST: "a part of the path is a file; choose another folder with --out",
             errno.ENOTDIR: "a part of the path is a file; choose another folder with --out",
             errno.ENAMETOOLONG: "the name is too long; choose another folder with --out",
         }
@@ -120,6 +121,9 @@ def open_dataset(folder: Path) -> Dataset:
     if not (folder / "card.toml").is_file():
         content = "is empty" if folder.is_dir() and not any(folder.iterdir()) else "has no card.toml"
         raise DataError(f"{folder} {content}: not a built data set; build one with: biaskit build NAME --out {folder}")
+    for name in ("images.npy", "table.parquet"):
+        if not (folder / name).is_file():
+            raise DataError(f"{folder}: {name} is missing; build the set again")
     card = read_toml(folder / "card.toml")
     try:
         if int(card.get("format", 0)) > FORMAT:
@@ -138,8 +142,6 @@ def open_dataset(folder: Path) -> Dataset:
         images = _read_npy(folder / "images.npy")
         masks = _read_npy(folder / "masks.npy") if (folder / "masks.npy").is_file() else None
         return Dataset(images, table, card, tuple(card["group_by"]), masks)
-    except FileNotFoundError as error:
-        raise DataError(f"{folder}: {Path(str(error.filename)).name} is missing; build the set again") from None
     except (AttributeError, EOFError, KeyError, TypeError, ValueError, pyarrow.ArrowException) as error:
         raise DataError(f"{folder} cannot be read ({error}); run: biaskit verify {folder}") from None
 

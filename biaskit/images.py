@@ -210,7 +210,7 @@ def fitted(image: Image.Image, size: int | None) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
-def chunks(images: Images, size: int = 4096) -> Iterator[Tensor]:
+def chunks(images: Images, size: int = 512) -> Iterator[Tensor]:
     """All images in order, ``size`` at a time, as uint8 (B, H, W, C)."""
     for start in range(0, len(images), size):
         index = torch.arange(start, min(start + size, len(images)))
@@ -222,7 +222,8 @@ def as_array(images: Images) -> ArrayImages:
     if isinstance(images, ArrayImages):
         return images
     channels, height, width = images.shape
-    pixels = torch.empty((len(images), height, width, channels), dtype=torch.uint8)
+    # numpy asks Linux for huge pages, torch does not: touching new memory then takes a quarter of the time.
+    pixels = torch.from_numpy(np.empty((len(images), height, width, channels), np.uint8))
     start = 0
     for chunk in chunks(images):
         pixels[start : start + len(chunk)] = chunk

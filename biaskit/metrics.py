@@ -179,9 +179,7 @@ class GroupCounts:
         """
         weights = np.asarray(train, np.float64)
         if weights.shape != self.n.shape or not weights.sum() > 0:
-            raise DataError(
-                f"training shares need the shape of the groups {self.n.shape}; got {weights.shape}"
-            )
+            raise DataError(f"training shares need the shape of the groups {self.n.shape}; got {weights.shape}")
         used = weights > 0
         return float((weights[used] * _ratio(self.correct[used], self.n[used])).sum() / weights.sum())
 
@@ -337,16 +335,12 @@ class GroupCounts:
         undefined = tuple(str(name) for name in per_class.index[per_class.isna()])
         if len(undefined) == len(self.classes):
             return Disparity(math.nan, "", per_class, undefined)
-        return Disparity(
-            float(np.nanmax(worst)), self.classes[int(np.nanargmax(worst))], per_class, undefined
-        )
+        return Disparity(float(np.nanmax(worst)), self.classes[int(np.nanargmax(worst))], per_class, undefined)
 
     def _known(self, names: Sequence[str]) -> Sequence[str]:
         for name in names:
             if name not in self.attributes:
-                raise DataError(
-                    f"no attribute {name!r}; the table was counted over {', '.join(self.attributes)}"
-                )
+                raise DataError(f"no attribute {name!r}; the table was counted over {', '.join(self.attributes)}")
         return names
 
     def _size(self, axis: int) -> int:

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from biaskit._charts import MOST_ROWS, Panel, Strips, continuity, forest, groups, seeds
 from biaskit._numbers import TYPOGRAPHIC, visible
+from biaskit._panels import MOST_ROWS, Panel, continuity, groups, own_axes
+from biaskit._strips import Strips, forest, seeds
 from biaskit._svg import CLASSES, DARK, LIGHT, chart_css, escaped, key, short, tag
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Strips",
     "chart_css",
     "continuity",
+    "continuity_caption",
     "figures",
     "forest",
     "forest_caption",
@@ -37,13 +39,20 @@ __all__ = [
 
 Row = Mapping[str, Any]
 
-SEEDS_CAPTION = (
-    "Every dot is one run. Above it the mean over the seeds with its 95 % interval over seeds and images."
-)
-CONTINUITY_CAPTION = (
-    "nDS over the levels of each perturbation; 1 would be as far as another image of the same label. Band: 95"
-    " % t interval over seeds. A recipe trained on this very quantity only shows that its constraint was met."
-)
+RATES = ("%", "points")
+"""Units in which a margin is given."""
+SEEDS_CAPTION = "Every dot is one run. Above it the mean over the seeds with its 95 % interval over seeds and images."
+
+
+def continuity_caption(result: Row) -> str:
+    """Say what the curves are, and what they are not."""
+    text = "nDS over the levels of each perturbation; 1 would be as far as another image of the same label."
+    if own_axes(result["continuity"], [a["name"] for a in result["arms"]]):
+        text += " Every panel has an axis of its own."
+    if result["kind"] == "audit":
+        return f"{text} Of this model on these images, without an interval."
+    band = " Band: 95 % t interval over seeds." if len(result["seeds"]) > 1 else ""
+    return f"{text}{band} A recipe trained on this very quantity only shows that its constraint was met."
 
 
 def readable(rows: Sequence[Row], arms: Sequence[str], most: int) -> list[Row]:
@@ -58,27 +67,25 @@ def metric_forest(result: Row, metric: Row, rows: Sequence[Row]) -> Strips:
     """Draw the differences of one metric of a result, better on the right wherever there is a better side."""
     if any(r.get("ratio") for r in rows):
         return Strips([], "")
-    values = [
-        r["value"] for r in result["headline"] if r["metric"] == metric["name"] and r["value"] is not None
-    ]
+    values = [r["value"] for r in result["headline"] if r["metric"] == metric["name"] and r["value"] is not None]
     mirrored = metric["better"] == "lower" or (metric["better"] == "zero" and all(v >= 0 for v in values))
-    margin = result["margin"] if metric["unit"] in ("%", "points") else None
+    margin = result["margin"] if metric["unit"] in RATES else None
     return forest(rows, metric, margin=margin, mirrored=mirrored)
 
 
-def forest_caption(result: Row) -> str:
-    """Say how to read a forest."""
-    text = (
-        "Dot: mean paired difference; upright bar: a measure that carries no verdict. Thick line: 95 %"
-        " interval."
-    )
-    if any(r["low_together"] is not None for r in result["differences"]):
-        text += (
-            " Thin line: the interval that holds for all verdicts together; clear of zero, it settles the"
-            " pair."
-        )
-    text += " Filled: settled. Hollow: inconclusive."
-    if result["margin"] is not None:
+def forest_caption(result: Row, rows: Sequence[Row]) -> str:
+    """Say how to read a forest of these differences."""
+    ruled = [r for r in rows if r["verdict"]]
+    text = "Dot: mean paired difference." if ruled else "Upright bar: mean paired difference."
+    if 0 < len(ruled) < len(rows):
+        text += " Upright bar in its place: a measure that carries no verdict."
+    text += " Thick line: 95 % interval."
+    if any(r["low_together"] is not None for r in ruled):
+        text += " Thin line: the interval that holds for all verdicts together; clear of zero, it settles the pair."
+    if ruled:
+        text += " Filled: settled. Hollow: inconclusive."
+    banded = {m["name"] for m in result["metrics"] if m["unit"] in RATES}
+    if result["margin"] is not None and any(r["metric"] in banded for r in rows):
         text += f" Band: the margin, differences under {TYPOGRAPHIC.points(result['margin'])}."
     return text
 
@@ -98,19 +105,23 @@ def group_panels(result: Row) -> list[Panel]:
     """Draw the groups of a result."""
     overall = {r["arm"]: r["value"] for r in result["headline"] if r["metric"] == "average_accuracy"}
     names = [a["name"] for a in result["arms"]]
-    return groups(result["groups"], names, result["data"]["group_by"], overall) if result["groups"] else []
+    if not result["groups"]:
+        return []
+    by = result["data"]["group_by"]
+    return groups(result["groups"], names, by, overall, lowest_first=result["kind"] == "audit")
 
 
 def groups_caption(result: Row) -> str:
     """Say how to read the dots, and which rows are drawn."""
-    text = "Accuracy per group. Line: 95 % interval. Dashed: the accuracy of the arm. n: test images."
+    audit = result["kind"] == "audit"
+    text = f"Accuracy per group{', lowest first' if audit else ''}. Line: 95 % interval."
+    text += f" Dashed: the accuracy of {'all test images' if audit else 'the arm'}. n: test images."
+    if audit:
+        text += " Each line speaks of its own group; the interval of the worst group speaks of whichever is lowest."
     places, labels = len(_places(result)), len({r["label"] for r in result["groups"]})
     lanes = labels if places == 2 else labels * places
     if lanes > MOST_ROWS:
-        text += (
-            f" Drawn are the {MOST_ROWS} rows lowest on average over the arms, of {lanes}; the table has"
-            " more."
-        )
+        text += f" Drawn are the {MOST_ROWS} rows lowest on average over the arms, of {lanes}; the table has more."
     return text
 
 
@@ -131,24 +142,26 @@ def figures(result: Row) -> dict[str, str]:
     result = visible(result)
     names = [a["name"] for a in result["arms"]]
     found: dict[str, str] = {}
+    on = f"on {result['data']['name']}"
     for metric in result["metrics"]:
         title = metric["title"]
         rows = [r for r in result["differences"] if r["metric"] == metric["name"]]
         drawn = metric_forest(result, metric, rows)
         if drawn.rows:
             found[f"differences-{metric['name']}"] = standalone(
-                drawn, f"{title}: differences", forest_caption(result)
+                drawn, f"{title}: differences between arms {on}", forest_caption(result, rows)
             )
         scatter = seeds(result["runs"], result["headline"], metric, names)
-        if scatter.rows:
-            found[f"seeds-{metric['name']}"] = standalone(scatter, f"{title}: every run", SEEDS_CAPTION)
+        if scatter.rows and result["kind"] != "audit":
+            found[f"seeds-{metric['name']}"] = standalone(scatter, f"{title}: every run {on}", SEEDS_CAPTION)
     panels = group_panels(result)
     if panels:
         caption = f"{groups_caption(result)} {spots(result)}".strip()
-        found["groups"] = standalone(panels, "Accuracy per group", caption)
+        found["groups"] = standalone(panels, f"Accuracy per group {on}", caption)
     curves = continuity(result["continuity"], names)
     if curves:
-        found["continuity"] = standalone(curves, "nDS per perturbation and level", CONTINUITY_CAPTION)
+        title = f"nDS per perturbation and level {on}"
+        found["continuity"] = standalone(curves, title, continuity_caption(result))
     return found
 
 
@@ -190,23 +203,22 @@ def standalone(figure: Strips | Sequence[Panel], title: str, caption: str = "", 
         y += 44
     else:
         columns = max(1, min(columns, len(figure)))
-        width, y = max(320, columns * 350 - 30), 52
+        step = max((panel.width for panel in figure), default=320) + 30
+        width, y = max(420, columns * step - 30), 52
         for start in range(0, len(figure), columns):
             line = figure[start : start + columns]
             for i, panel in enumerate(line):
                 name = tag("title", panel.name) + escaped(short(panel.name, 40))
-                body.append(f'<text class="lab" x="{350 * i + 4}" y="{y}">{name}</text>')
+                body.append(f'<text class="lab" x="{step * i + 4}" y="{y}">{name}</text>')
                 body.append(
-                    f'<svg x="{350 * i}" y="{y + 8}" width="{panel.width}"'
-                    f' height="{panel.height}">{panel.svg}</svg>'
+                    f'<svg x="{step * i}" y="{y + 8}" width="{panel.width}" height="{panel.height}">{panel.svg}</svg>'
                 )
             y += max(p.height for p in line) + 32
     most = width // 7
     lines = _wrapped(caption, most)
     texts = [f'<text class="lab" x="0" y="20">{tag("title", title)}{escaped(short(title, most))}</text>']
     texts += [
-        tag("text", line, class_="tick", x=0, y=y + 12 + 17 * i, text_anchor="start")
-        for i, line in enumerate(lines)
+        tag("text", line, class_="tick", x=0, y=y + 12 + 17 * i, text_anchor="start") for i, line in enumerate(lines)
     ]
     height = y + 24 + 17 * len(lines)
     dark = "@media (prefers-color-scheme: dark) {\n" + _literal(DARK) + "\n}"

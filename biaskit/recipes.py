@@ -79,7 +79,7 @@ def bind_arms(names: Sequence[str], dataset: Dataset, set: Sequence[str] = ()) -
         wanted = [name for name in raw if prefix in ("", name)]
         if not wanted:
             raise SpecError(f"--set {text!r}: no arm {prefix!r} in this comparison ({', '.join(raw)})")
-        fits = [name for name in wanted if has_key(bound[name], key)]
+        fits = [name for name in wanted if _fits(bound[name], key)]
         if not fits:
             known = sorted({one for name in wanted for one in card_keys(bound[name])})
             close = nearest(key, known)
@@ -134,6 +134,13 @@ def _collect(function: Callable[..., Any], modules: dict[str, ModuleType]) -> No
 def fingerprint(content: Any) -> str:
     """SHA-256 of plain data, by its sorted JSON."""
     return hashlib.sha256(json.dumps(plain(content), sort_keys=True).encode()).hexdigest()
+
+
+def _fits(card: Mapping[str, Any], key: str) -> bool:
+    """Whether a bound card has a key or a place for it: what a stage may leave out is missing from its bound form."""
+    stage, _, name = key.rpartition(".")
+    optional = has_key(card, stage) and stage.count(".") == 1 and name in ("clip", "perturbation")
+    return has_key(card, key) or (optional and stage.startswith("stage."))
 
 
 def _bind(content: Mapping[str, Any], where: str, dataset: Dataset) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -229,10 +230,9 @@ def stored_runs() -> Iterator[dict[str, Any]]:
     """What every finished run in ``BIASKIT_HOME`` says about itself, oldest first, with its folder and size."""
     found = sorted((home() / "runs").glob(f"*/{_DONE}"), key=lambda path: path.stat().st_mtime)
     for path in found:
-        try:
-            about = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            about = {"arm": "?", "seed": -1, "data": {"name": "unreadable"}, "seconds": float("nan"), "finished": "?"}
+        about = {"arm": "?", "seed": -1, "data": {"name": "unreadable"}, "seconds": float("nan"), "finished": "?"}
+        with contextlib.suppress(ValueError, TypeError):
+            about = {**about, **json.loads(path.read_text(encoding="utf-8"))}
         size = sum(one.stat().st_size for one in path.parent.rglob("*") if one.is_file())
         yield {**about, "folder": path.parent, "bytes": size}
 

@@ -7,7 +7,6 @@ how to train. Shipped cards are found by name, the user's by path.
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -176,7 +175,7 @@ def load_card(kind: str, content: Mapping[str, Any], where: str) -> Any:
     except (TypeError, ValueError) as error:
         if not isinstance(error, ValidationError):
             raise SpecError(f"{where}: {error}; cards hold plain TOML values") from None
-        raise SpecError(_first_problem(error, where)) from None
+        raise SpecError(_first_problem(error, where, model)) from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -216,7 +215,7 @@ def has_key(card: Mapping[str, Any], key: str) -> bool:
     for part in key.split("."):
         if isinstance(here, Mapping) and part in here:
             here = here[part]
-        elif isinstance(here, Sequence) and not isinstance(here, str) and part.isdigit() and int(part) < len(here):
+        elif isinstance(here, Sequence) and not isinstance(here, str) and part.isdecimal() and int(part) < len(here):
             here = here[int(part)]
         else:
             return False
@@ -241,29 +240,35 @@ def card_keys(card: Any, prefix: str = "") -> list[str]:
 
 
 def apply_override(card: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """A copy of a card's content with one dotted key set; tables on the way are made where they are missing."""
+    """A copy of a card's content with one dotted key set; tables on the way are made where they are missing.
+
+    Raises
+    ------
+    SpecError
+        The key names an entry of a list that the card leaves to its default.
+    """
     changed = copy.deepcopy(dict(card))
     here: Any = changed
     parts = key.split(".")
-    for part, following in itertools.pairwise(parts):
-        if isinstance(here, list):
-            here = here[int(part)]
+    for place, part in enumerate(parts):
+        step: Any = int(part) if isinstance(here, list) else part
+        if isinstance(here, list) and step >= len(here):
+            parent = ".".join(parts[:place])
+            raise SpecError(f"--set {key}: the card does not write {parent} out; set the whole list: {parent}=[...]")
+        if place == len(parts) - 1:
+            here[step] = value
         else:
-            if not isinstance(here.get(part), dict | list):
-                here[part] = [] if following.isdigit() else {}
-            here = here[part]
-    if isinstance(here, list):
-        here[int(parts[-1])] = value
-    else:
-        here[parts[-1]] = value
+            if isinstance(here, dict) and not isinstance(here.get(part), dict | list):
+                here[part] = [] if parts[place + 1].isdecimal() else {}
+            here = here[step]
     return changed
 
 
-def _first_problem(error: ValidationError, where: str) -> str:
+def _first_problem(error: ValidationError, where: str, card: type[BaseModel]) -> str:
     problem = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = _keys_beside(problem["loc"])
+        known = _keys_beside(problem["loc"], card)
         close = nearest(str(problem["loc"][-1]), known)
         return f"{where}: {key} is no key of a card; " + (
             f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
@@ -274,7 +279,7 @@ def _first_problem(error: ValidationError, where: str) -> str:
     return f"{where}: {key}: {problem['msg'][0].lower()}{problem['msg'][1:]}; got {given!r}"
 
 
-def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+def _keys_beside(place: tuple[int | str, ...], card: type[BaseModel]) -> list[str]:
     """The keys that may stand where an unknown one was found."""
     tables: dict[str, type[BaseModel]] = {
         "stage": Stage,
@@ -283,8 +288,7 @@ def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
         "training": Training,
     }
     named = [str(part) for part in place[:-1] if str(part) in tables]
-    models: list[type[BaseModel]] = [tables[named[-1]]] if named else [DatasetCard, RecipeCard]
-    return sorted({key for model in models for key in model.model_fields})
+    return sorted((tables[named[-1]] if named else card).model_fields)
 
 
 def _shipped(kind: str) -> Path:

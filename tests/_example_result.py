@@ -330,6 +330,43 @@ def hostile() -> dict[str, Any]:
     return result
 
 
+def audit(
+    labels: Sequence[str] = tuple("0123456789"), colors: Sequence[str] = ("red", "blue"), images: int = 4000
+) -> dict[str, Any]:
+    """What an audit of one module writes: one arm, one seed, no runs, no differences."""
+    result = example(arms=["plain"], seeds=1, labels=labels, colors=colors, images=images)
+    result |= {"kind": "audit", "command": "bk.audit(plain, colormnist)", "margin": None, "looks": [1], "hint": None}
+    result |= {"differences": [], "verdicts": [], "runs": [], "notes": [], "checks": [], "repeated": []}
+    arm = result["arms"][0]
+    arm |= {"summary": "the model that was audited", "card": {"summary": "the model that was audited"}}
+    arm |= {"parameters": None, "epochs": None}
+    for row in result["continuity"]:
+        row.update(nds_low=None, nds_high=None, ds_low=None, ds_high=None)
+    for entry in result["examples"]:
+        for answer in entry["answers"]:
+            answer.update(seeds_flipped=1, seeds=1)
+    return result
+
+
+def bare_audit() -> dict[str, Any]:
+    """An audit of data without attributes, and so without twins, gap or parity."""
+    result = audit(colors=("only",))
+    result["headline"] = [r for r in result["headline"] if r["metric"] not in ("flip_rate", "gap")]
+    for row in result["headline"]:
+        if row.get("group"):
+            row["group"] = row["group"].removesuffix(", only")
+    result |= {"groups": [{k: v for k, v in r.items() if k != "color"} for r in result["groups"]]}
+    result |= {"attribute_values": [], "examples": [], "sprite": None}
+    result["reliance"] = {"metric": "gap", "attribute": "", "attribute_words": ""}
+    result["data"] |= {"attributes": {}, "group_by": [], "twins": False, "association": []}
+    result["failed"] = [
+        {"arm": "plain", "seed": 0, "analyzer": "parity", "reason": "photos has no attribute to compare"},
+        {"arm": "plain", "seed": 0, "analyzer": "counterfactual_flips", "reason": "photos has no twins"},
+        {"arm": "plain", "seed": 0, "analyzer": "mine", "reason": "broke"},
+    ]
+    return result
+
+
 def settled(result: dict[str, Any], **verdicts: str) -> dict[str, Any]:
     """Copy a result and set reliance verdicts by hand: ``settled(result, aug_plain="worse")``."""
     result = copy.deepcopy(result)
@@ -380,9 +417,7 @@ def _differences(
     pairs = list(itertools.combinations(arms, 2))
     for name in ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds"):
         for against, arm in pairs:
-            x = (flip if name == "flip_rate" else right)[arm] * 1.0 - (
-                flip if name == "flip_rate" else right
-            )[against]
+            x = (flip if name == "flip_rate" else right)[arm] * 1.0 - (flip if name == "flip_rate" else right)[against]
             weight = contrast if name == "gap" else np.ones(x.shape[1]) / x.shape[1]
             if name == "worst_group_accuracy":
                 weight = np.where(contrast < 0, 1, 0) / max((contrast < 0).sum(), 1)

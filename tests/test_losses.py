@@ -51,7 +51,7 @@ def transcribed(weight, x, pairs, labels, share, alpha):
 def test_cross_entropy_is_its_formula(share):
     model = linear()
     expected = transcribed(model[1].weight, X, X + SHIFT, LABELS, share, 0.0)
-    assert float(cross_entropy(None, perturbed_share=share)(model, pair())) == pytest.approx(expected, abs=1e-12)
+    assert cross_entropy(None, perturbed_share=share)(model, pair()).item() == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("gradient", ["both", "clean", "pair"])
@@ -60,7 +60,7 @@ def test_semantic_continuity_is_its_formula(alpha, share, gradient):
     model = linear()
     loss = semantic_continuity(None, alpha=alpha, perturbed_share=share, gradient=gradient)
     expected = transcribed(model[1].weight, X, X + SHIFT, LABELS, share, alpha)
-    assert float(loss(model, pair())) == pytest.approx(expected, abs=1e-12)
+    assert loss(model, pair()).item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_distance_is_a_sum_over_logits_and_a_mean_over_images():
@@ -79,14 +79,9 @@ def test_which_branch_receives_the_gradient(gradient):
     weight = model[1].weight
     losses = [semantic_continuity(None, alpha=alpha, gradient=gradient)(model, pair()) for alpha in (1.0, 0.0)]
     (found,) = torch.autograd.grad(losses[0] - losses[1], weight)
-    # Per image: both 2 W D D', without the clean branch 2 W D x'', without the copy's -2 W D x'.
-    right = {"both": SHIFT, "clean": X, "pair": X + SHIFT}
-    if gradient == "both":
-        expected = 2 * weight @ SHIFT.T @ right["both"] / len(X)
-    elif gradient == "clean":
-        expected = -2 * weight @ SHIFT.T @ right["clean"] / len(X)
-    else:
-        expected = 2 * weight @ SHIFT.T @ right["pair"] / len(X)
+    # Per image 2 W D D'; without the clean branch 2 W D x'', without that of the copy -2 W D x'.
+    right = {"both": SHIFT, "clean": -X, "pair": X + SHIFT}[gradient]
+    expected = 2 * weight @ SHIFT.T @ right / len(X)
     torch.testing.assert_close(found, expected.detach())
 
 
@@ -112,7 +107,7 @@ def test_alpha_grows_over_the_warm_up():
         found = semantic_continuity(None, alpha=2.0, warmup=warmup)(model, pair(progress))
         plain = cross_entropy(None)(model, pair(progress))
         full = semantic_continuity(None, alpha=1.0)(model, pair(progress)) - plain
-        return float((found - plain) / full)
+        return ((found - plain) / full).item()
 
     grown = [strength(progress, 0.2) for progress in (0.0, 0.05, 0.1, 0.2, 0.9)]
     assert grown == pytest.approx([0.0, 0.5, 1.0, 2.0, 2.0])

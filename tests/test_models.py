@@ -5,6 +5,7 @@ from torch import nn
 
 from biaskit import models
 from biaskit.errors import SpecError
+from biaskit.models._small_maps import SmallMapConv2d
 from biaskit.registry import bind, names
 from biaskit.rng import scoped
 
@@ -57,7 +58,26 @@ def test_resnet18_is_torchvisions():
     other = torchvision.models.resnet18(num_classes=10).eval()
     other.load_state_dict(model.net.state_dict())
     x = torch.rand(2, 3, 28, 28)
-    assert torch.equal(model(x), other(2 * x - 1))
+    # Up to rounding: convolutions on maps of 2 x 2 and 1 x 1 are computed as matrix products.
+    assert torch.allclose(model(x), other(2 * x - 1), atol=1e-5)
+    wider = torch.rand(2, 3, 64, 64)
+    assert torch.allclose(model(wider), other(2 * wider - 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (2, 5)])
+def test_a_convolution_on_a_small_map_is_the_convolution(size, stride):
+    layer = SmallMapConv2d(3, 4, 3, stride=stride, padding=1, bias=False).double()
+    other = nn.Conv2d(3, 4, 3, stride=stride, padding=1, bias=False).double()
+    other.load_state_dict(layer.state_dict())
+    x = torch.rand(2, 3, *size, dtype=torch.double, requires_grad=True)
+    results = []
+    for one in (layer, other):
+        found = one(x)
+        gradient, weights = torch.autograd.grad(found.sin().sum(), (x, one.weight))
+        results.append((found, gradient, weights))
+    for mine, theirs in zip(*results, strict=True):
+        assert torch.allclose(mine, theirs)
 
 
 @pytest.mark.parametrize(

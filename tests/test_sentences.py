@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 
 import pytest
-from _example_result import example, hostile, settled
+from _example_result import audit, bare_audit, example, hostile, settled
 
 from biaskit import _notes, sentences
 from biaskit._numbers import ASCII, TYPOGRAPHIC
+from biaskit._words import interval
 
 RESULT = example()
 
 
 def test_verdict_groups_arms_that_share_a_finding():
-    found = sentences.verdict(
-        settled(RESULT, aug_plain="better", semcont_plain="better", semcont_aug="inconclusive")
-    )
+    found = sentences.verdict(settled(RESULT, aug_plain="better", semcont_plain="better", semcont_aug="inconclusive"))
     assert found[:2] == [
         "aug and semcont both lean less on the background color than plain.",
         "Whether semcont adds anything to aug is inconclusive.",
@@ -63,9 +62,7 @@ def test_pairs_tell_size_and_accuracy():
     assert better.startswith(
         "Swapping the background color changes 2.4 points fewer of its answers (1.8 to 3.0 fewer)."
     )
-    assert worse.startswith(
-        "Swapping the background color changes 1.2 points more of its answers (0.6 to 1.8 more)."
-    )
+    assert worse.startswith("Swapping the background color changes 1.2 points more of its answers (0.6 to 1.8 more).")
     assert unsure.startswith("Anything from 0.6 points fewer to 0.1 more is possible. A difference of about ")
     assert all("ccuracy" in text for text in (better, worse, unsure))
     same = sentences.pairs(settled(RESULT, aug_plain="no relevant difference"))[0].text
@@ -78,12 +75,12 @@ def test_an_interval_that_would_contradict_its_verdict_is_not_told():
     result = settled(RESULT, aug_plain="better")
     row = result["differences"][0]
     row.update(low_together=-0.05, high_together=0.002)
-    assert sentences.interval(row, 0.005) == (
+    assert interval(row, 0.005) == (
         row["low"],
         row["high"],
     ), "Holm settled it, the pair's own interval shows it"
     row.update(low=-0.05, high=0.001)
-    assert sentences.interval(row, 0.005) is None
+    assert interval(row, 0.005) is None
     assert "(" not in sentences.pairs(result)[0].text.split(" Accuracy")[0]
 
 
@@ -100,9 +97,7 @@ def test_below_three_seeds_there_is_no_verdict(seeds, words):
 
 
 def test_special_reasons_are_said():
-    result = settled(
-        RESULT, aug_plain="inconclusive", semcont_plain="inconclusive", semcont_aug="inconclusive"
-    )
+    result = settled(RESULT, aug_plain="inconclusive", semcont_plain="inconclusive", semcont_aug="inconclusive")
     rows = [r for r in result["differences"] if r["metric"] == "flip_rate"]
     rows[0]["reason"] = "identical predictions"
     rows[1]["reason"] = "the gap changed sign"
@@ -129,6 +124,69 @@ def test_one_arm_is_described_and_not_judged():
     assert "better" not in found
 
 
+def test_an_audit_speaks_of_one_model():
+    result = audit()
+    gap = next(r for r in result["headline"] if r["metric"] == "gap")
+    gap.update(value=0.032, low=0.021, high=0.043, noise=0.008, p=0.002)
+    lead, by, accuracy = sentences.verdict(result)
+    assert re.fullmatch(r"Swapping the background color changes \S+ % of the answers of plain \(.* to .*\)\.", lead)
+    assert by == (
+        "The accuracy of plain differs by background color by more than chance: "
+        "blue minus red is 3.2 points (2.1 to 4.3)."
+    )
+    assert re.fullmatch(r"Its accuracy is .* % \(.*\)\. The lowest group is .*, red: .* % \(.*\), n \d+\.", accuracy)
+    gap.update(low=-0.003, p=0.24)
+    assert sentences.verdict(result)[1] == (
+        "By background color, no difference in the accuracy of plain larger than chance was found."
+    )
+    assert "this model on other images" in sentences.decided_by(result)
+    every = " ".join([*sentences.verdict(result), sentences.decided_by(result), *sentences.gaps(result)])
+    every += " ".join(text for _, text in _notes.rests_on(result)) + _notes.methods(result)
+    assert not re.search(r"\b(arms?|seeds?|verdict|draw)\b", every), every
+    result["reliance"]["metric"] = "gap"
+    assert sentences.verdict(result)[0].startswith("By background color")
+
+
+def test_an_audit_of_many_values_names_the_two_it_compares():
+    result = audit(colors=("red", "green", "blue"))
+    gap = next(r for r in result["headline"] if r["metric"] == "gap")
+    gap.update(p=0.24)
+    assert sentences.verdict(result)[1].startswith("Between blue and red (background color), no difference")
+    readings = sentences.gaps(result)
+    assert readings[0].startswith("The gap, accuracy on blue minus accuracy on red, is")
+    assert readings[1].endswith("Whether these two differ by more than chance was not tested.")
+    gap.update(value=None, reason="no label has both values")
+    assert sentences.verdict(result)[1].endswith("cannot be told: no label has both values.")
+
+
+def test_an_audit_without_attributes_says_so():
+    lead, last = sentences.verdict(bare_audit())
+    assert re.fullmatch(r"plain answers .* % \(.* to .*\) of the test images right\.", lead)
+    assert last.endswith("The data names no attribute: by anything but the label, accuracy stays unknown.")
+
+
+def test_what_an_audit_rests_on():
+    result = bare_audit()
+    result["groups"][0].update(n=3, note="insufficient (n=3)")
+    levels, texts = zip(*_notes.rests_on(result), strict=True)
+    assert levels == ("failed", "failed", "failed", "note", "note", "ok", "ok")
+    assert texts[0] == "parity: photos has no attribute to compare"
+    assert texts[3] == "1 of 10 groups have too few test images to tell: 0 (n=3)"
+    assert texts[5] == "4,000 test images in 10 groups, no twins"
+    assert texts[6] == "ran: group_accuracy, continuity"
+    assert ("ok", "ran: group_accuracy, counterfactual_flips, continuity") in _notes.rests_on(audit())
+
+
+def test_repeated_seeds_are_noted():
+    repeated = "aug: seed 2 has the predictions of seed 0 and was not counted"
+    assert repeated in _notes.notes(example() | {"repeated": [repeated]})
+
+
+def test_an_interval_clear_of_zero_never_touches_it():
+    assert ASCII.of(0.012, "points", low=0.0004, high=0.019, signed=True) == ("+1.20", "+0.04", "+1.90")
+    assert ASCII.of(0.012, "points", low=-0.0004, high=0.019, signed=True) == ("+1.2", "0.0", "+1.9")
+
+
 def test_many_arms_stay_readable():
     result = example(arms=[f"arm{i}" for i in range(12)])
     for i, row in enumerate(r for r in result["differences"] if r["metric"] == "flip_rate"):
@@ -146,9 +204,7 @@ def test_gaps_say_what_chance_gives():
     rows[2].update(value=None)
     found = sentences.gaps(result)
     assert len(found) == 2
-    assert found[0].endswith(
-        "is 3.2 points (2.1 to 4.3); larger than chance (chance alone gives about 0.8, p 0.002)."
-    )
+    assert found[0].endswith("is 3.2 points (2.1 to 4.3); larger than chance (chance alone gives about 0.8, p 0.002).")
     rows[0].update(low=-0.021)
     assert sentences.gaps(result)[0].endswith("0.8, p 0.002), but other seeds may show none.")
     assert "no difference larger than chance was found (chance alone gives about 0.5, p 0.24)" in found[1]
@@ -159,13 +215,9 @@ def test_what_would_settle_it():
     found = _notes.settle(result)
     assert found[0] == "About 8 seeds would settle semcont against aug, if the spread stays as it is."
     assert found[-1].startswith("Decide the number beforehand")
-    row = next(
-        r for r in result["differences"] if r["metric"] == "flip_rate" and r["verdict"] == "inconclusive"
-    )
+    row = next(r for r in result["differences"] if r["metric"] == "flip_rate" and r["verdict"] == "inconclusive")
     row.update(seeds_needed=None, images_needed=20_000)
-    assert _notes.settle(result)[0].startswith(
-        "No number of seeds would settle semcont against aug; about 20,000 test"
-    )
+    assert _notes.settle(result)[0].startswith("No number of seeds would settle semcont against aug; about 20,000 test")
     row.update(images_needed=None)
     assert _notes.settle(result)[0].startswith("Neither seeds nor images within reach")
 
@@ -213,6 +265,9 @@ def test_a_missing_control_arm_is_noted():
         example(arms=["plain"]),
         example(metric="gap"),
         example(labels=["a"]),
+        audit(),
+        bare_audit(),
+        audit(labels=["cat"], images=40),
     ],
 )
 def test_words_that_are_never_used(result):

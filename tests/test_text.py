@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from _example_result import example, hostile, settled
+from _example_result import audit, bare_audit, example, hostile, settled
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -48,9 +48,7 @@ def test_intervals_follow_their_values_when_there_is_room():
 def test_numbers_stand_under_each_other():
     lines = texts(RESULT)
     table = lines[lines.index("") + 1 :]
-    rows = [
-        r for r in table[: table.index("")] if r.startswith(("flip rate", "accuracy", "gap", "worst group"))
-    ]
+    rows = [r for r in table[: table.index("")] if r.startswith(("flip rate", "accuracy", "gap", "worst group"))]
     assert len({r.index(".") for r in rows}) == 1
 
 
@@ -119,6 +117,39 @@ def test_notes_are_three_at_most_and_files_come_last(tmp_path, capsys):
     assert err.startswith("hint: about 8 seeds would settle semcont - aug")
     assert err.splitlines()[-1].strip().startswith("biaskit compare")
     assert [name for name, _, _ in files_of(tmp_path)] == ["report", "tables"]
+
+
+@pytest.mark.parametrize("width", [80, 100, None])
+def test_an_audit_tells_its_lowest_groups_and_what_failed(width):
+    lines = texts(audit(), width)
+    assert lines[0].startswith("Swapping the background color changes")
+    start = next(i for i, line in enumerate(lines) if line.startswith("lowest groups"))
+    rows = lines[start + 1 : start + 6]
+    rates = [float(row.split("[")[0].split()[-1]) for row in rows]
+    assert rates == sorted(rates)
+    assert len({row.index("[") for row in rows}) == 1
+    assert lines[start + 6] == "15 more in the report"
+    assert not any(word in "\n".join(lines) for word in ("all arms", "seed", "difference  "))
+    bare = texts(bare_audit(), width)
+    failed = [i for i, line in enumerate(bare) if line.startswith("failed: ")]
+    assert len(failed) == 3
+    assert min(i for i, line in enumerate(bare) if line.startswith("note: ")) > max(failed)
+    assert bare[-1] == "ran: group_accuracy, continuity"
+    few = texts(audit(labels=["a", "b"], images=20), width)
+    assert any("insufficient (n=" in line for line in few)
+    assert all(line.isascii() for line in lines + bare + few)
+    if width:
+        assert all(cell_len(line) <= width for line in lines + bare + few)
+
+
+def test_long_names_push_nothing_out_of_line():
+    result = example(arms=["plain", "a_recipe_whose_name_goes_on_and_on_and_on", "another_that_is_not_short"])
+    lines = texts(result, 80)
+    assert sum(line.startswith("measure ") for line in lines) == 3
+    head = next(line for line in lines if line.startswith("difference "))
+    assert head.endswith("arms"), "the only column that may break over the edge comes last"
+    table = [line for line in lines if line.startswith(("measure", "flip rate, %", "accuracy, %"))]
+    assert all(cell_len(line) <= 80 for line in table)
 
 
 def test_no_hint_where_nothing_is_open():

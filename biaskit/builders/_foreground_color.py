@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ __all__ = ["foreground_color"]
 
 @dataclass(frozen=True)
 class _Foreground:
+    pointwise: ClassVar[bool] = True
     colors: Tensor
 
     def __call__(self, images: Tensor, value: Tensor, codes: Tensor, phase: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ __all__ = ["patch"]
 
 @dataclass(frozen=True)
 class _Patch:
+    pointwise: ClassVar[bool] = False
     count: int
     color: Tensor
     size: float

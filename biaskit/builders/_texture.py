@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ __all__ = ["texture"]
 
 @dataclass(frozen=True)
 class _Texture:
+    pointwise: ClassVar[bool] = False
     count: int
     wavelength: float
     strength: float

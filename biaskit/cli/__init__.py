@@ -54,14 +54,12 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line: 0 finished, 2 bad input, 130 interrupted, 70 an error of our own."""
+    """Run the command line: 0 finished, 2 bad input, 130 interrupted, 141 nobody read on, 70 an error of our own."""
     try:
-        app()
+        app(prog_name="biaskit")
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(141)
     except Exception:
         traceback.print_exc()
         typer.echo("error: this is a fault of biaskit, not of your input; please report the lines above", err=True)

@@ -72,5 +72,9 @@ def guarded(function: Function) -> Function:
         except KeyboardInterrupt as interrupt:
             say(f"interrupted{f': {interrupt}' if str(interrupt) else ''}", err=True)
             raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # Nobody reads on (`biaskit list | head -1`): what is still buffered goes nowhere, so leaving is quiet.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None
 
     return wrapper  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""What ``compare`` prints when it has ended: the answer, then numbers, differences, notes and files.
+"""What ``compare`` prints when it has ended, and what an audit says: the answer, numbers, notes and files.
 
 The lines are made first, as text with a style per piece, and printed by one thin function: a terminal, a
 pipe and a test see the same characters.
@@ -19,6 +19,8 @@ from rich.text import Text
 
 from biaskit import _notes, sentences
 from biaskit._numbers import ASCII, shown, visible
+from biaskit._panels import standing
+from biaskit.stats import ENOUGH
 
 __all__ = ["Line", "comparison_lines", "files_of", "hint_lines", "print_comparison", "print_lines"]
 
@@ -29,6 +31,8 @@ WIDE = 100
 BLOCK = 3
 """Arms side by side."""
 MOST_NOTES = 3
+LOWEST = 5
+"""Groups of an audit that are told."""
 MOST_PAIRS = 6
 """More pairs than this and only those with the first arm are printed."""
 TABLE = ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds")
@@ -75,10 +79,8 @@ def print_lines(lines: Iterable[Line], console: Console) -> None:
         console.print(Text.assemble(*line.parts), soft_wrap=True)
 
 
-def comparison_lines(
-    result: Row, width: int | None, files: Sequence[tuple[str, str, str]] = ()
-) -> list[Line]:
-    """Lay out a finished comparison.
+def comparison_lines(result: Row, width: int | None, files: Sequence[tuple[str, str, str]] = ()) -> list[Line]:
+    """Lay out a finished comparison, or an audit.
 
     Parameters
     ----------
@@ -106,11 +108,18 @@ def comparison_lines(
     ]
     if len(result["arms"]) > 1:
         lines += [*_differences_table(result, width), Line()]
+    if result["kind"] == "audit":
+        lines += [*_lowest_table(result), Line()]
+    for level, text in _notes.rests_on(result):
+        if level == "failed":
+            lines += _wrapped(f"failed: {text}", width, indent=8, style=STYLES["worse"])
     notes = _notes.notes(result)
     for text in notes[:MOST_NOTES]:
         lines += _wrapped(f"note: {text}", width, indent=6)
     if len(notes) > MOST_NOTES:
         lines.append(_line(f"note: {len(notes) - MOST_NOTES} more in the report"))
+    if result["kind"] == "audit":
+        lines += [one for level, text in _notes.rests_on(result) if level == "ok" for one in _wrapped(text, width)]
     lines += [_line("  ".join(row).rstrip()) for row in _padded([list(f) for f in files], "lll")]
     return lines
 
@@ -158,11 +167,12 @@ def _numbers_table(result: Row, width: int | None) -> list[Line]:
     """Lay out measures x arms, three arms side by side."""
     names = [a["name"] for a in result["arms"]]
     entries = [e for m in result["metrics"] if m["name"] in TABLE for e in _entries(result, m)]
-    lines = []
-    for start in range(0, len(names), BLOCK):
-        lines += [Line()] if start else []
-        lines += _block(entries, names[start : start + BLOCK], narrow=width is not None and width < WIDE)
-    return lines
+    narrow = width is not None and width < WIDE
+    for size in range(BLOCK, 0, -1):
+        blocks = [_block(entries, names[i : i + size], narrow=narrow) for i in range(0, len(names), size)]
+        if width is None or all(cell_len(line.text) <= width for block in blocks for line in block):
+            break
+    return [line for i, block in enumerate(blocks) for line in ([Line()] if i else []) + block]
 
 
 def _block(entries: Sequence[_Entry], arms: Sequence[str], *, narrow: bool) -> list[Line]:
@@ -210,15 +220,11 @@ def _entries(result: Row, metric: Row) -> list[_Entry]:
         entries += _values(result, metric)
     if metric["name"] == "gap" and any(_has(r, "noise", "p") for r in rows.values()):
         noise = {
-            a: (ASCII.of(r["noise"], "points")[0], ASCII.p(r["p"]))
-            for a, r in rows.items()
-            if _has(r, "noise", "p")
+            a: (ASCII.of(r["noise"], "points")[0], ASCII.p(r["p"])) for a, r in rows.items() if _has(r, "noise", "p")
         }
         entries.append(_Entry("  noise, p", noise))
     if metric["name"] == "worst_group_accuracy":
-        where = {
-            a: ("", f"{r['group']}, n {ASCII.count(r['group_n'])}") for a, r in rows.items() if r.get("group")
-        }
+        where = {a: ("", f"{r['group']}, n {ASCII.count(r['group_n'])}") for a, r in rows.items() if r.get("group")}
         equal = {a: (ASCII.of(r["if_equal"], "%")[0], "") for a, r in rows.items() if _has(r, "if_equal")}
         entries += [_Entry("  most often", where)] if where else []
         entries += [_Entry("  if equal", equal)] if equal else []
@@ -242,13 +248,33 @@ def _values(result: Row, metric: Row) -> list[_Entry]:
     rows = [r for r in result["attribute_values"] if r["attribute"] == result["reliance"]["attribute"]]
     found: dict[tuple[str, int], dict[str, tuple[str, str]]] = {}
     for row in rows:
-        cell = _value(
-            metric, {"value": row["accuracy"], "low": row["low"], "high": row["high"], "reason": "no images"}
-        )
+        cell = _value(metric, {"value": row["accuracy"], "low": row["low"], "high": row["high"], "reason": "no images"})
+        if row["n"] < ENOUGH:
+            cell = "", f"insufficient (n={row['n']})"
         found.setdefault((row["value"], row["n"]), {})[row["arm"]] = cell
     if len(found) > 6:
         return []
     return [_Entry(f"  {value}, n {ASCII.count(n)}", cells) for (value, n), cells in found.items()]
+
+
+def _lowest_table(result: Row) -> list[Line]:
+    """Lay out the lowest groups of an audit, the lowest first."""
+    by = ["label", *result["data"]["group_by"]]
+    every = sorted(result["groups"], key=lambda row: standing([row]))
+    told = [row for row in every if standing([row])[0] == 0][:LOWEST]
+    cells = [["lowest groups", "n", "accuracy, %", "95 % each"]]
+    for row in told:
+        value, low, high = ASCII.of(row["accuracy"], "%", low=row["low"], high=row["high"])
+        name = ", ".join(str(row[b]) for b in by)
+        cells.append([name, ASCII.count(row["n"]), value, f"[{low}, {high}]" if low and high else ""])
+    if not told:
+        return [_line("no group has enough images to tell its accuracy")]
+    padded = _padded(cells, "lrrl")
+    lines = [_line("  ".join(padded[0]).rstrip(), "dim")]
+    lines += [_trimmed([("  ".join(row[:3]) + "  ", ""), (row[3], "dim")]) for row in padded[1:]]
+    if len(every) > len(told):
+        lines.append(_line(f"{len(every) - len(told)} more in the report", "dim"))
+    return lines
 
 
 def _differences_table(result: Row, width: int | None) -> list[Line]:
@@ -264,11 +290,11 @@ def _differences_table(result: Row, width: int | None) -> list[Line]:
     lines = []
     if ruled:
         cells = [_difference(metrics[r["metric"]], r, joint=True) for r in ruled]
-        lines += _grid([["difference", "arms", "mean", "95 % together", "verdict"], *cells], ruled)
+        lines += _grid([["difference", "arms", "mean", "95 % together", "verdict"], *cells], ruled, width)
     if others:
         cells = [_difference(metrics[r["metric"]], r, joint=False)[:4] for r in others]
         lines += [Line()] if ruled else []
-        lines += _grid([["difference", "arms", "mean", "95 % each"], *cells], others)
+        lines += _grid([["difference", "arms", "mean", "95 % each"], *cells], others, width)
     if not few:
         lines.append(
             _line(
@@ -278,9 +304,7 @@ def _differences_table(result: Row, width: int | None) -> list[Line]:
         )
     title = next((m["title"] for m in result["metrics"] if m["name"] == result["reliance"]["metric"]), "")
     margin = result["margin"]
-    rule = (
-        f"; differences under {ASCII.points(margin)} do not matter (--margin)" if margin is not None else ""
-    )
+    rule = f"; differences under {ASCII.points(margin)} do not matter (--margin)" if margin is not None else ""
     return lines + _wrapped(f"the {title} decides{rule}", width, style="dim")
 
 
@@ -298,13 +322,22 @@ def _difference(metric: Row, row: Row, *, joint: bool) -> list[str]:
     return [metric["title"] + unit, f"{row['arm']} - {row['against']}", value or "-", between, word]
 
 
-def _grid(cells: Sequence[Sequence[str]], rows: Sequence[Row]) -> list[Line]:
-    """Lay out a table with a head; the verdict word repeats its meaning as color."""
+def _grid(cells: Sequence[Sequence[str]], rows: Sequence[Row], width: int | None) -> list[Line]:
+    """Lay out a table with a head; the verdict word repeats its meaning as color.
+
+    Where the names of the arms are too long for the terminal they come last: only they break over its edge.
+    """
     padded = _padded(cells, "llrll")
+    styles = [
+        ["", "", "", "dim", STYLES.get(row["verdict"] or "", "") if row["seeds"] >= 3 else ""][: len(padded[0])]
+        for row in rows
+    ]
+    if width is not None and any(cell_len("  ".join(texts).rstrip()) > width for texts in padded):
+        padded = [[texts[0], *texts[2:], texts[1]] for texts in padded]
+        styles = [[one[0], *one[2:], one[1]] for one in styles]
     lines = [_line("  ".join(padded[0]).rstrip(), "dim")]
-    for texts, row in zip(padded[1:], rows, strict=True):
-        styles = ["", "", "", "dim", STYLES.get(row["verdict"] or "", "") if row["seeds"] >= 3 else ""]
-        lines.append(_trimmed([(text + "  ", style) for text, style in zip(texts, styles, strict=False)]))
+    for texts, own in zip(padded[1:], styles, strict=True):
+        lines.append(_trimmed([(text + "  ", style) for text, style in zip(texts, own, strict=True)]))
     return lines
 
 

@@ -81,6 +81,9 @@ def _regime(dataset: Any) -> str:
     words = dataset.card.get("words", {})
     said = []
     for one in dataset.card.get("builder", []):
+        if "regime" not in one:  # a third party's builder, which may plant in a way of its own
+            said.append(f"planted by {one['name']}")
+            continue
         name = words.get(one["attribute"], one["attribute"])
         if one["regime"] == "shift":
             said.append(

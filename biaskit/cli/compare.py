@@ -35,14 +35,22 @@ def compare(
 
     from biaskit._build import DEFAULT, load
     from biaskit._compare import compare as run_comparison
+    from biaskit._train import machine
+    from biaskit.cli._progress import Reporter
+    from biaskit.recipes import bind_arms
 
     data = load(on or DEFAULT)
     numbers = parse_seeds(seeds)
     total = len(arms) * (numbers if isinstance(numbers, int) else len(numbers))
+    bound = bind_arms(arms, data, set or ())
+    where = machine(device, deterministic=deterministic)
     splits = ", ".join(f"{len(data.rows(split)):,} {split}" for split in data.splits if split != "twin")
-    say(f"{data.name} {data.fingerprint[:8]}, {splits}; {len(arms)} arms, {total} runs", err=True)
-    from biaskit.cli._progress import Reporter
-
+    networks = ", ".join(sorted({arm.card["model"]["name"] for arm in bound}))
+    say(
+        f"{data.name} {data.fingerprint[:8]}, {splits}; {total} runs ({', '.join(arm.name for arm in bound)}); "
+        f"{networks}, {where.device}, {where.precision}",
+        err=True,
+    )
     with Reporter(total) as reporter:
         try:
             comparison = run_comparison(

@@ -6,6 +6,7 @@ import torchvision
 from torch import nn
 
 from biaskit.models._network import Network
+from biaskit.models._small_maps import use_small_maps
 
 
 def resnet18(classes: int, *, stem: Literal["imagenet", "small"] = "imagenet") -> Network:
@@ -43,4 +44,5 @@ def resnet18(classes: int, *, stem: Literal["imagenet", "small"] = "imagenet") -
         net.conv1 = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
         nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
         net.maxpool = nn.Identity()
+    use_small_maps(net)
     return Network(net, min_size=16 if stem == "imagenet" else 8)

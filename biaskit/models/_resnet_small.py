@@ -60,7 +60,5 @@ def resnet_small(classes: int, *, width: Annotated[int, Field(ge=1)] = 16) -> Ne
 
 
 def _halving(channels: int, wider: int) -> BasicBlock:
-    shortcut = nn.Sequential(
-        nn.Conv2d(channels, wider, kernel_size=1, stride=2, bias=False), nn.BatchNorm2d(wider)
-    )
+    shortcut = nn.Sequential(nn.Conv2d(channels, wider, kernel_size=1, stride=2, bias=False), nn.BatchNorm2d(wider))
     return BasicBlock(channels, wider, stride=2, downsample=shortcut)

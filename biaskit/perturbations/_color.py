@@ -59,9 +59,7 @@ def color(
     ([0.0, 32.0], True)
     """
     draws = (len(images),)
-    picked = torch.randint(len(operations), draws, generator=generator, device=generator.device).to(
-        images.device
-    )
+    picked = torch.randint(len(operations), draws, generator=generator, device=generator.device).to(images.device)
     amounts = draw_amounts(picked, generator, operations, levels, sign)
     # Row counts on the host would make every step wait for the GPU; there, neutral work is cheaper than
     # waiting.

@@ -82,9 +82,7 @@ def scale_contrast(images: Tensor, factor: Amount) -> Tensor:
     [0.125, 0.875]
     """
     ratio = _per_image(images, factor)
-    return (ratio * images + (1.0 - ratio) * _gray(images.mean((2, 3)).unbind(1)).view(-1, 1, 1, 1)).clamp_(
-        0.0, 1.0
-    )
+    return (ratio * images + (1.0 - ratio) * _gray(images.mean((2, 3)).unbind(1)).view(-1, 1, 1, 1)).clamp_(0.0, 1.0)
 
 
 def scale_saturation(images: Tensor, factor: Amount) -> Tensor:
@@ -197,9 +195,7 @@ def change(images: Tensor, operation: Operation, amount: Amount) -> Tensor:
     return _FUNCTIONS[operation](images, amount)
 
 
-def at_level(
-    images: Tensor, generator: torch.Generator, operation: Operation, level: Level, sign: Sign
-) -> Tensor:
+def at_level(images: Tensor, generator: torch.Generator, operation: Operation, level: Level, sign: Sign) -> Tensor:
     """One operation at one level; with ``sign="random"`` half of the images, drawn, go the other way."""
     picked = torch.zeros(len(images), dtype=torch.long, device=images.device)
     return change(images, operation, draw_amounts(picked, generator, (operation,), (level,), sign))
@@ -228,10 +224,7 @@ def by_rows(images: Tensor, operations: tuple[Operation, ...], picked: Tensor, a
     sorted_images = images.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2)
     grouped = torch.split(sorted_images, counts)
     shares = torch.split(amounts.index_select(0, order), counts)
-    parts = [
-        change(part, operation, share)
-        for operation, part, share in zip(operations, grouped, shares, strict=True)
-    ]
+    parts = [change(part, operation, share) for operation, part, share in zip(operations, grouped, shares, strict=True)]
     return torch.cat(parts).permute(0, 2, 3, 1).index_select(0, torch.argsort(order)).permute(0, 3, 1, 2)
 
 
@@ -262,13 +255,9 @@ def _draw(high: int, like: Tensor, generator: torch.Generator) -> Tensor:
 
 def _per_image(images: Tensor, amount: Amount) -> Tensor:
     if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-        raise DataError(
-            f"a perturbation needs float images (B, 3, H, W); got {tuple(images.shape)}, {images.dtype}"
-        )
+        raise DataError(f"a perturbation needs float images (B, 3, H, W); got {tuple(images.shape)}, {images.dtype}")
     if not isinstance(amount, Tensor):
         amount = torch.full((len(images),), amount, dtype=images.dtype, device=images.device)
     if amount.shape != images.shape[:1]:
-        raise DataError(
-            f"{len(images)} images need one amount each; got amounts of shape {tuple(amount.shape)}"
-        )
+        raise DataError(f"{len(images)} images need one amount each; got amounts of shape {tuple(amount.shape)}")
     return amount.to(images).view(-1, 1, 1, 1)

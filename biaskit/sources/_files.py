@@ -123,9 +123,7 @@ def _verified(path: Path, file: File) -> Path:
     try:
         size = path.stat().st_size
         if file.size is not None and size != file.size:
-            raise DataError(
-                f"{path} has {size:,} bytes, expected {file.size:,}: it is truncated or altered; {remedy}"
-            )
+            raise DataError(f"{path} has {size:,} bytes, expected {file.size:,}: it is truncated or altered; {remedy}")
         with path.open("rb") as opened:
             kind = "sha256" if len(file.digest) == 64 else "md5"
             digest = hashlib.file_digest(opened, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
@@ -153,9 +151,7 @@ def _download(name: str, files: Sequence[Forms], target: Path, fetch: Callable[[
         ) from error
     absent = [forms[-1].path for forms in files if _first(target, forms) is None]
     if absent:
-        raise DataError(
-            f"the download of {name} came without {absent[0]}; put that file below {target} yourself"
-        )
+        raise DataError(f"the download of {name} came without {absent[0]}; put that file below {target} yourself")
 
 
 def _silence(urls: Sequence[str]) -> str:

@@ -76,9 +76,7 @@ def folder(
 
 
 def _classes(place: Path) -> list[str]:
-    return sorted(
-        entry.name for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
+    return sorted(entry.name for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _files(place: Path, classes: list[str]) -> tuple[list[Path], list[str]]:
@@ -86,13 +84,9 @@ def _files(place: Path, classes: list[str]) -> tuple[list[Path], list[str]]:
     paths: list[Path] = []
     names: list[str] = []
     for name in classes:
-        inside = sorted(
-            (path for path in (place / name).rglob("*") if _is_image(path, place)), key=Path.as_posix
-        )
+        inside = sorted((path for path in (place / name).rglob("*") if _is_image(path, place)), key=Path.as_posix)
         if not inside:
-            raise DataError(
-                f"{place / name} holds no images ({', '.join(sorted(_SUFFIXES))}); fill or remove it"
-            )
+            raise DataError(f"{place / name} holds no images ({', '.join(sorted(_SUFFIXES))}); fill or remove it")
         paths += inside
         names += [name] * len(inside)
     return paths, names
@@ -115,9 +109,7 @@ def _listed_by_split(
     if train != test:
         differs = sorted(set(train) ^ set(test))[0]
         where = "train" if differs in train else held
-        raise DataError(
-            f"class {differs} of {root} is in {where} alone; train and {held} need the same classes"
-        )
+        raise DataError(f"class {differs} of {root} is in {where} alone; train and {held} need the same classes")
     if not train:
         raise DataError(f"{root}/train holds no class folders; expected {root}/train/<class>/1.png")
     first, first_names = _files(root / "train", train)
@@ -134,9 +126,7 @@ def _drawn(names: list[str], share: float, seed: int, root: Path) -> npt.NDArray
     for name in np.unique(listed):
         rows = np.flatnonzero(listed == name)
         if len(rows) < 2:
-            raise DataError(
-                f"{root / str(name)} holds a single image; a class needs two, to train and to test"
-            )
+            raise DataError(f"{root / str(name)} holds a single image; a class needs two, to train and to test")
         count = min(max(1, round(share * len(rows))), len(rows) - 1)
         split[rng.permutation(rows)[:count]] = "test"
     return split

@@ -95,9 +95,7 @@ def _files(root: Path) -> dict[str, list[Path]]:
     held = found["test"] or found["validation"]
     if not found["train"] or not held:
         listed = ", ".join(sorted(path.name for path in place.glob("*.parquet"))[:6]) or "no parquet files"
-        raise DataError(
-            f"{place} holds {listed}; expected train*.parquet and test*.parquet (or validation*.parquet)"
-        )
+        raise DataError(f"{place} holds {listed}; expected train*.parquet and test*.parquet (or validation*.parquet)")
     return {"train": found["train"], "test": held}
 
 
@@ -121,19 +119,13 @@ def _read(path: Path, image: str, label: str) -> tuple[list[bytes], npt.NDArray[
     if pyarrow.types.is_struct(pixels.type) and "bytes" in [field.name for field in pixels.type]:
         pixels = pyarrow.compute.struct_field(pixels, "bytes")
     if not (pyarrow.types.is_binary(pixels.type) or pyarrow.types.is_large_binary(pixels.type)):
-        raise DataError(
-            f"{path.name}: column {image!r} is {pixels.type}; expected struct<bytes: binary, path: string>"
-        )
+        raise DataError(f"{path.name}: column {image!r} is {pixels.type}; expected struct<bytes: binary, path: string>")
     for column, values in ((image, pixels), (label, table.column(label))):
         if values.null_count:
-            raise DataError(
-                f"{path.name}: column {column!r} is empty in {values.null_count:,} rows; fill or drop them"
-            )
+            raise DataError(f"{path.name}: column {column!r} is empty in {values.null_count:,} rows; fill or drop them")
     labels = np.array(table.column(label).to_pylist())
     if len(labels) and labels.dtype.kind not in "iuU":
-        raise DataError(
-            f"{path.name}: column {label!r} is {table.column(label).type}; labels are integers or strings"
-        )
+        raise DataError(f"{path.name}: column {label!r} is {table.column(label).type}; labels are integers or strings")
     return pixels.to_pylist(), labels, _declared(schema, label)
 
 

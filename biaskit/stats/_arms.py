@@ -112,9 +112,7 @@ def image_coefficients(weights: ArrayLike, groups: ArrayLike) -> NDArray[np.floa
     n = np.bincount(codes, minlength=w.size)
     empty = np.flatnonzero((n[: w.size] == 0) & (w != 0))
     if n.size > w.size or empty.size:
-        raise DataError(
-            f"{w.size} weights for group ids up to {n.size - 1}; weighted groups without images: {empty}"
-        )
+        raise DataError(f"{w.size} weights for group ids up to {n.size - 1}; weighted groups without images: {empty}")
     per_image: NDArray[np.float64] = (w / np.maximum(n, 1))[codes]
     return per_image
 
@@ -364,9 +362,7 @@ def log_ratio(
     else:
         result = difference(logs[0], logs[1], None, groups, seeds_a, seeds_b, floor=False)
     ends = [float(np.exp(one)) for one in (result.estimate, result.low, result.high)]
-    return Ratio(
-        ends[0], ends[1], ends[2], result, float(tables[0].mean()), float(tables[1].mean()), at_floor
-    )
+    return Ratio(ends[0], ends[1], ends[2], result, float(tables[0].mean()), float(tables[1].mean()), at_floor)
 
 
 def _coefficients(c: ArrayLike, count: int) -> NDArray[np.float64]:

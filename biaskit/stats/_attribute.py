@@ -188,9 +188,7 @@ def attribute_gap(correct: ArrayLike, n: ArrayLike, level: float = 0.95) -> Attr
     return AttributeGap(estimate, float(ends[0]), float(ends[1]), pair, rates, effective, left_out)
 
 
-def attribute_test(
-    correct: ArrayLike, n: ArrayLike, rng: np.random.Generator, draws: int = 9_999
-) -> AttributeTest:
+def attribute_test(correct: ArrayLike, n: ArrayLike, rng: np.random.Generator, draws: int = 9_999) -> AttributeTest:
     """Test whether an attribute matters to one model, by shuffling it among the images of each label.
 
     A shuffle within a label is a multivariate hypergeometric draw of its correct counts, so the cost does not
@@ -259,9 +257,7 @@ def label_gaps(correct: ArrayLike, n: ArrayLike) -> NDArray[np.float64]:
     return np.where(there.sum(-1) >= 2, gaps, np.nan)
 
 
-def label_tests(
-    correct: ArrayLike, n: ArrayLike, rng: np.random.Generator, draws: int = 9_999
-) -> NDArray[np.float64]:
+def label_tests(correct: ArrayLike, n: ArrayLike, rng: np.random.Generator, draws: int = 9_999) -> NDArray[np.float64]:
     """In which label does the attribute matter? p per label after Holm; `attribute_test` is the headline.
 
     Two values: Fisher's exact test; more: the permutation test of that label alone.
@@ -341,9 +337,7 @@ def noise_floor(correct: ArrayLike, n: ArrayLike, rng: np.random.Generator, draw
 def _table(correct: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     k, size = np.asarray(correct), np.asarray(n)
     if k.shape != size.shape or k.ndim != 2:
-        raise DataError(
-            f"correct and n are tables of label x attribute; got shapes {k.shape} and {size.shape}"
-        )
+        raise DataError(f"correct and n are tables of label x attribute; got shapes {k.shape} and {size.shape}")
     if np.any((k < 0) | (k > size)):
         raise DataError("correct must lie between 0 and n in every group")
     return k.astype(np.int64), size.astype(np.int64)
@@ -385,9 +379,7 @@ def _overall(
         yield flat.reshape(b, *size.shape)
 
 
-def _standardized(
-    k: NDArray[np.int64], size: NDArray[np.int64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _standardized(k: NDArray[np.int64], size: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """|standardized gap|, that is max - min of the standardized rates, for each draw."""
     used = weights.any(0)
     rates = np.einsum("bya,ya->ba", k, weights / np.maximum(size, 1))[:, used]

@@ -300,9 +300,7 @@ def _one_model(
         raise DataError(f"correct lies between 0 and n in every group; got {k.size} and {size.size} groups")
     kept, sure = _groups(size, min_n)
     half = size[sure] // 2
-    first = (
-        rng.hypergeometric(k[sure], (size - k)[sure], half, size=(splits, half.size)) if sure.size else None
-    )
+    first = rng.hypergeometric(k[sure], (size - k)[sure], half, size=(splits, half.size)) if sure.size else None
     read = None
     if first is not None:
         read = split_counts(kind, first[..., None], (k[sure] - first)[..., None], half, size[sure] - half)[0]
@@ -368,9 +366,7 @@ def _extreme(
     of = rates[:, sure]
     worst, best = (int(sure[_most_often(one)]) for one in (of.argmin(1), of.argmax(1)))
     observed = float((of.min(1) if kind == "worst" else np.ptp(of, axis=1)).mean())
-    return Extreme(
-        observed, float(read.mean()), low, high, worst, best, int(size[worst]), insufficient, left_out
-    )
+    return Extreme(observed, float(read.mean()), low, high, worst, best, int(size[worst]), insufficient, left_out)
 
 
 def _extreme_difference(kind: Kind, arms: Pair, groups: ArrayLike, splits: NDArray[np.bool_]) -> Difference:

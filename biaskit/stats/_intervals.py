@@ -317,7 +317,5 @@ def _counts(successes: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], ND
     k, size = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(n, np.float64))
     if np.any((k < 0) | (k > size)):
         at = np.flatnonzero((k < 0) | (k > size))[0]
-        raise DataError(
-            f"{k.flat[at]:g} successes of n = {size.flat[at]:g}: successes must lie between 0 and n"
-        )
+        raise DataError(f"{k.flat[at]:g} successes of n = {size.flat[at]:g}: successes must lie between 0 and n")
     return k, size

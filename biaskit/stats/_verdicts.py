@@ -120,9 +120,7 @@ def tost(difference: Difference, margin: float) -> float:
     return one_sided if inside >= 0 else 1 - one_sided
 
 
-def smallest_detectable(
-    difference: Difference, verdicts: int = 1, power: float = 0.8, alpha: float = 0.05
-) -> float:
+def smallest_detectable(difference: Difference, verdicts: int = 1, power: float = 0.8, alpha: float = 0.05) -> float:
     """True difference that these seeds and images would find; from spread alone, so print "about".
 
     ``sqrt(m^2 V_seed + (z_{1 - a/2} + z_power)^2 V_image)`` (plus the bias term) with ``a = alpha /
@@ -189,10 +187,7 @@ def seeds_needed(
     (5, None)
     """
     a = alpha / verdicts
-    room = (
-        max(abs(effect) - difference.bias, 0.0) ** 2
-        - (_image_multiplier(a, power) * difference.se_image) ** 2
-    )
+    room = max(abs(effect) - difference.bias, 0.0) ** 2 - (_image_multiplier(a, power) * difference.se_image) ** 2
     spread = _seed_spread(difference)
 
     def enough(seeds: int) -> bool:
@@ -295,25 +290,17 @@ def judge(
     family = len(differences)
     margins = [margin] * family if margin is None or isinstance(margin, int | float) else list(margin)
     if not len(better) == len(margins) == family:
-        raise DataError(
-            f"{family} differences need as many directions and margins; got {len(better)}, {len(margins)}"
-        )
+        raise DataError(f"{family} differences need as many directions and margins; got {len(better)}, {len(margins)}")
     if not set(better) <= {"higher", "lower", "zero"} or looks < 1:
-        raise DataError(
-            f"better is higher, lower or zero and looks at least 1; got {sorted(set(better))}, {looks}"
-        )
+        raise DataError(f"better is higher, lower or zero and looks at least 1; got {sorted(set(better))}, {looks}")
     level = alpha / looks
     p_holm = holm([d.p for d in differences])
-    p_tost = holm(
-        [np.nan if one is None else tost(d, one) for d, one in zip(differences, margins, strict=True)]
-    )
+    p_tost = holm([np.nan if one is None else tost(d, one) for d, one in zip(differences, margins, strict=True)])
     verdicts = []
     for i, d in enumerate(differences):
         low, high = d.interval(level / family)
         word, reason = _word(d, better[i], float(p_holm[i]), float(p_tost[i]), level)
-        beyond = (
-            word in ("better", "worse") and margins[i] is not None and max(low, -high) > (margins[i] or 0.0)
-        )
+        beyond = word in ("better", "worse") and margins[i] is not None and max(low, -high) > (margins[i] or 0.0)
         least = smallest_detectable(d, family, alpha=level)
         verdicts.append(Verdict(word, reason, float(p_holm[i]), float(p_tost[i]), low, high, least, beyond))
     return verdicts
@@ -346,9 +333,7 @@ def _multiplier(df: float, alpha: float, power: float) -> float:
         return float("nan")
     ratio = np.sqrt(chdtri(df, (np.arange(4_000) + 0.5) / 4_000) / df)
     t = -float(stdtrit(df, alpha / 2))
-    return float(
-        brentq(lambda m: float(ndtr(m - t * ratio).mean()) - power, 0.0, t * float(ratio.max()) + 10)
-    )
+    return float(brentq(lambda m: float(ndtr(m - t * ratio).mean()) - power, 0.0, t * float(ratio.max()) + 10))
 
 
 def _image_multiplier(alpha: float, power: float) -> float:

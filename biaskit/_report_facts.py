@@ -1,0 +1,98 @@
+"""What the report says about the data, and what somebody else needs to get the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from biaskit import _notes
+from biaskit._numbers import TYPOGRAPHIC
+
+__all__ = ["data_facts", "facts"]
+
+Row = Mapping[str, Any]
+
+
+def data_facts(data: Row) -> list[tuple[str, str]]:
+    """List what the data set is."""
+
+    def values(names: Sequence[str]) -> str:
+        return f"{len(names)}: {', '.join(names[:12])}" + (", …" if len(names) > 12 else "")
+
+    facts = [
+        ("Name", data["name"]),
+        ("What", data["summary"]),
+        ("Paper", data["paper"]),
+        ("Source", data["source"]),
+    ]
+    facts.append(("Regime", data["regime"]))
+    facts.append(("Shape", " \N{MULTIPLICATION SIGN} ".join(map(str, data["shape"]))))
+    facts.append(("Images", ", ".join(f"{TYPOGRAPHIC.count(n)} {split}" for split, n in data["splits"].items())))
+    facts.append(("Labels", values(data["label"])))
+    facts += [(f"Attribute {name}", values(names)) for name, names in data["attributes"].items()]
+    for row in data["association"]:
+        v = f"{TYPOGRAPHIC.fixed(row['v'], 3)} ({TYPOGRAPHIC.p(row['p'])})" if row["v"] is not None else "undefined"
+        facts.append(
+            (
+                f"Cramér's V, {row['split']}",
+                f"{row['attribute']} with the label: {v}, n {TYPOGRAPHIC.count(row['n'])}",
+            )
+        )
+    facts.append(
+        (
+            "Twins, masks",
+            f"{'twins' if data['twins'] else 'no twins'}, {'masks' if data['masks'] else 'no masks'}",
+        )
+    )
+    facts.append(("Changes", "; ".join(data.get("changes", []))))
+    facts.append(("Fingerprint", data["fingerprint"]))
+    return [(name, text) for name, text in facts if text]
+
+
+def facts(result: Row) -> list[tuple[str, str]]:
+    """List what somebody else needs to get the same numbers."""
+    machine = result["machine"]
+    facts = [
+        ("Run", f"{result['created']}, {TYPOGRAPHIC.seconds(result['seconds'])}"),
+        *(_model(result) if result["kind"] == "audit" else _design(result)),
+        (
+            "Machine",
+            (f"{machine['system']}, {machine['device']}, {machine['precision']}, {_threads(machine['threads'])}"),
+        ),
+        ("Bit-equal repeats", "yes" if machine["deterministic"] else "not promised on this machine"),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in result["versions"].items())),
+        ("Schema", str(result["schema_version"])),
+    ]
+    return [(name, text) for name, text in facts if text]
+
+
+def _design(result: Row) -> list[tuple[str, str]]:
+    """List what was fixed before the runs of a comparison."""
+    margin, looks = result["margin"], ", ".join(map(str, result["looks"]))
+    return [
+        ("Seeds", ", ".join(map(str, result["seeds"]))),
+        ("Method", _notes.methods(result)),
+        ("Margin", TYPOGRAPHIC.points(margin) if margin is not None else "none given"),
+        ("Verdicts", f"at most {100 * result['alpha']:g} % false, Holm over all of them; looks so far: {looks} seeds"),
+        ("Reference", result.get("reference") or ""),
+    ]
+
+
+def _model(result: Row) -> list[tuple[str, str]]:
+    """List what is known of the model of an audit; of a stored run also its seed and fingerprint."""
+    arm = result["arms"][0]
+    parts = [arm["model"]]
+    parts += [f"{TYPOGRAPHIC.count(arm['parameters'])} parameters"] if arm["parameters"] is not None else []
+    parts += [f"{arm['epochs']} epochs"] if arm["epochs"] is not None else []
+    runs = [f"seed {r['seed']}, {r['fingerprint']}" for r in result["runs"]]
+    return [
+        ("Model", ", ".join(parts)),
+        ("What", arm["summary"]),
+        ("Paper", arm["paper"] or ""),
+        ("Stored run", "; ".join(runs)),
+        ("Method", _notes.methods(result)),
+    ]
+
+
+def _threads(count: int | None) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"

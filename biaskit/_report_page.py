@@ -1,0 +1,306 @@
+"""What stands on the page of a report: everything the template shows, gathered from the result."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from biaskit import _notes, plots, sentences
+from biaskit import _report_tables as tables
+from biaskit._numbers import TYPOGRAPHIC, shown
+from biaskit._report_facts import data_facts, facts
+from biaskit._report_glossary import glossary
+from biaskit._words import BETTER, NONE, OPEN, SAME, WORSE
+
+__all__ = ["page", "upper"]
+
+Row = Mapping[str, Any]
+
+MAIN = ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds")
+SHOWN_PAIRS = 8
+SHOWN_ROWS = 15
+ANALYZERS = {
+    "group_accuracy": "groups",
+    "parity": "numbers",
+    "counterfactual_flips": "twins",
+    "continuity": "continuity",
+}
+UNITS = {"lower": "lower is better", "higher": "higher is better", "zero": "nearer to 0 is better"}
+PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+=*")
+
+
+def page(result: Row) -> dict[str, Any]:
+    """Gather everything the template shows."""
+    names = [a["name"] for a in result["arms"]]
+    told = sentences.verdict(result, TYPOGRAPHIC)
+    data, audit = result["data"], result["kind"] == "audit"
+    title = sentences.listed(names) if len(names) <= 4 else f"{len(names)} arms"
+    found = {
+        "result": result,
+        "title": f"{title} on {data['name']}",
+        "meta": _meta(result),
+        "audit": audit,
+        "lead": [_bound(text) for text in told[:-1]],
+        "accuracy": _bound(told[-1]),
+        "decided": sentences.decided_by(result),
+        "pairs": _pairs(result),
+        "shown_pairs": SHOWN_PAIRS,
+        "classes": plots.CLASSES,
+        "settle": [] if audit else _notes.settle(result, TYPOGRAPHIC),
+        "hint": _hint(result),
+        "rests": _notes.rests_on(result, TYPOGRAPHIC),
+        "numbers_line": _numbers_line(result),
+        "main": [{**m, "direction": _direction(m)} for m in _main(result)],
+        "arms": [_arm(result, i, a) for i, a in enumerate(result["arms"])],
+        "measures": tables.measures(result),
+        "gaps": [_bound(text) for text in sentences.gaps(result, TYPOGRAPHIC)],
+        "group_table": tables.groups(result),
+        "value_table": tables.attribute_values(result),
+        "run_table": tables.runs(result),
+        "curve_table": tables.continuity(result),
+        "contingency": tables.contingency(result),
+        "arm_table": None if audit else tables.arms(result),
+        "cards": [
+            (a["name"], json.dumps(a["card"], indent=1, ensure_ascii=False))
+            for a in result["arms"]
+            if a["card"].get("stage") or not audit
+        ],
+        "sprite": (result["sprite"] if result["sprite"] and PICTURE.fullmatch(result["sprite"]["image"]) else None),
+        "data_facts": data_facts(data),
+        "facts": facts(result),
+        "glossary": glossary(result),
+    }
+    failures = _failures(result)
+    return (
+        found
+        | _figures(result, names)
+        | _twins(result)
+        | {
+            "failures": failures,
+            "sections": _sections(result, failures),
+        }
+    )
+
+
+def _meta(result: Row) -> str:
+    """Say how much evidence there is, under the title."""
+    data, count = result["data"], len(result["seeds"])
+    groups = len({(r["label"], *(r[b] for b in data["group_by"])) for r in result["groups"]})
+    parts = [] if result["kind"] == "audit" else [f"{count} seed{'s' if count != 1 else ''} per arm"]
+    parts.append(f"{TYPOGRAPHIC.count(data['splits'].get('test', 0))} test images")
+    return " · ".join([*parts, f"{TYPOGRAPHIC.count(groups)} groups", result["created"][:10]])
+
+
+def _numbers_line(result: Row) -> str:
+    """Say what the numbers are means and intervals of."""
+    count = len(result["seeds"])
+    images = f"{TYPOGRAPHIC.count(result['data']['splits'].get('test', 0))} test images"
+    if result["kind"] == "audit":
+        return f"One model, with its 95 % interval over {images}: this model, other images."
+    if count == 1:
+        return f"One draw, with its 95 % interval over {images}."
+    return f"Mean over {count} seeds, with its 95 % interval over seeds and {images}."
+
+
+def _sections(result: Row, failures: Mapping[str, list[str]]) -> dict[str, str]:
+    """Name the sections that have something to say, in reading order; a failed analyzer keeps its section."""
+    every = {
+        "verdict": True,
+        "numbers": True,
+        "differences": len(result["arms"]) > 1,
+        "groups": True,
+        "seeds": result["kind"] != "audit",
+        "twins": bool(result["examples"]) or "twins" in failures,
+        "continuity": bool(result["continuity"]) or "continuity" in failures,
+        "failed": "failed" in failures,
+        "data": True,
+        "provenance": True,
+        "glossary": True,
+    }
+    return {id: upper(id) for id, wanted in every.items() if wanted}
+
+
+def _failures(result: Row) -> dict[str, list[str]]:
+    """Sort the reasons of failed analyzers into their sections; a reason that repeats is told once."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for row in result["failed"]:
+        section = ANALYZERS.get(row["analyzer"], "failed")
+        where = row["arm"] + (f" seed {row['seed']}" if row["seed"] is not None else "")
+        found.setdefault((section, row["analyzer"], row["reason"]), []).append(where)
+    told: dict[str, list[str]] = {}
+    for (section, analyzer, reason), places in found.items():
+        if result["kind"] == "audit":
+            told.setdefault(section, []).append(f"{analyzer}: {reason}")
+            continue
+        more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+        told.setdefault(section, []).append(f"{analyzer}: {reason} ({', '.join(places[:3])}{more})")
+    return told
+
+
+def _main(result: Row) -> list[Row]:
+    """Choose the measures that get a column of their own."""
+    wanted = [m for m in result["metrics"] if m["name"] in MAIN or m["verdict"]]
+    present = {r["metric"] for r in result["headline"]}
+    return [m for m in wanted if m["name"] in present]
+
+
+def _direction(metric: Row) -> str:
+    return ", ".join(p for p in (metric["unit"], UNITS.get(metric["better"], "")) if p)
+
+
+def _pairs(result: Row) -> list[sentences.Pair]:
+    """Order the pairs by how much they say: settled ones first where there are too many to read."""
+    pairs = sentences.pairs(result, TYPOGRAPHIC) if len(result["arms"]) > 1 else []
+    order = [BETTER, WORSE, SAME, OPEN, NONE]
+    return sorted(pairs, key=lambda p: order.index(p.verdict)) if len(pairs) > SHOWN_PAIRS else pairs
+
+
+def _hint(result: Row) -> dict[str, str] | None:
+    hint = _notes.hint(result)
+    if hint is None:
+        return None
+    parts = [f"{hint['new_runs']} new runs"] if hint.get("new_runs") else []
+    parts += [f"about {TYPOGRAPHIC.seconds(hint['seconds'])}"] if hint.get("seconds") else []
+    return {"command": hint["command"], "cost": ", ".join(parts)}
+
+
+def _arm(result: Row, index: int, arm: Row) -> dict[str, Any]:
+    """Give one row of the headline table."""
+    cells = {}
+    for metric in _main(result):
+        row = next((r for r in result["headline"] if r["metric"] == metric["name"] and r["arm"] == arm["name"]), None)
+        cell = tables.number(metric, row)
+        cells[metric["name"]] = tables.Cell(
+            cell.text, cell.detail, more=_more(metric, row) if row and cell.text else []
+        )
+    key = plots.key(index, len(result["arms"]))
+    return {"name": arm["name"], "summary": arm["summary"], "key": key, "cells": cells}
+
+
+def _more(metric: Row, row: Row) -> list[str]:
+    """Say what belongs to a number beside its interval: noise floor, worst group, direction of the flips."""
+
+    def value(key: str) -> str:
+        return shown(TYPOGRAPHIC, metric, {"value": row[key]})[0]
+
+    def has(*keys: str) -> bool:
+        return all(row.get(k) is not None for k in keys)
+
+    lines = []
+    if has("right_to_wrong", "wrong_to_right"):
+        lines += [f"{value('right_to_wrong')} right to wrong", f"{value('wrong_to_right')} wrong to right"]
+    if has("untrained"):
+        lines.append(f"untrained {value('untrained')}")
+    if has("noise", "p"):
+        lines.append(f"noise {value('noise')}, {TYPOGRAPHIC.p(row['p'])}")
+    if row.get("group"):
+        times = f" in {row['times']} of {row['seeds']}" if has("times") and row["seeds"] > 1 else ""
+        lines.append(f"{row['group']}{times}, n {TYPOGRAPHIC.count(row['group_n'])}")
+    if has("if_equal"):
+        lines.append(f"if equal {value('if_equal')}")
+    if has("half_split"):
+        lines.append(f"half-split {value('half_split')}")
+    return lines
+
+
+def _figures(result: Row, names: Sequence[str]) -> dict[str, Any]:
+    """Draw the charts, each with its caption."""
+    panels = plots.group_panels(result)
+    forests, left_out = [], 0
+    for metric in _main(result):
+        rows = [r for r in result["differences"] if r["metric"] == metric["name"]]
+        kept = plots.readable(rows, names, SHOWN_ROWS)
+        left_out = max(left_out, len(rows) - len(kept))
+        figure = plots.metric_forest(result, metric, kept)
+        if figure.rows:
+            forests.append({"metric": metric, "direction": UNITS.get(metric["better"], ""), "figure": figure})
+    scatter = [
+        {
+            "metric": m,
+            "direction": m["unit"],
+            "figure": plots.seeds(result["runs"], result["headline"], m, names),
+        }
+        for m in _main(result)
+    ]
+    return {
+        "forests": forests,
+        "left_out": f"{left_out} more pairs per measure stand in the table." if left_out else "",
+        "forest_caption": plots.forest_caption(result, result["differences"]),
+        "differences": tables.differences(result),
+        "panels": [{"panel": p, "key": plots.key(i, len(panels))} for i, p in enumerate(panels)],
+        "spots": plots.spots(result),
+        "groups_caption": plots.groups_caption(result),
+        "scatter": [s for s in scatter if s["figure"].rows],
+        "seeds_caption": plots.SEEDS_CAPTION,
+        "curves": plots.continuity(result["continuity"], names),
+        "curves_caption": plots.continuity_caption(result),
+    }
+
+
+def _twins(result: Row) -> dict[str, Any]:
+    """Give the examples with their twins, in the order of the result, which a rule has chosen."""
+    examples = []
+    for e in result["examples"]:
+        value = ", ".join(str(v) for v in e["value"].values())
+        other = ", ".join(str(v) for v in e["twin_value"].values())
+        sides = []
+        for name, words, picture, prefix in (
+            ("image", value, e["image"], ""),
+            ("twin", other, e["twin"], "twin_"),
+        ):
+            answers = [_answer(a, prefix) for a in e["answers"]]
+            image = picture if PICTURE.fullmatch(picture or "") else None
+            sides.append(
+                {
+                    "name": name,
+                    "value": words,
+                    "image": image,
+                    "alt": f"{e['label']} on {words}",
+                    "answers": answers,
+                }
+            )
+        flips = [a["seeds_flipped"] for a in e["answers"] if a.get("seeds_flipped") is not None]
+        of = next((a["seeds"] for a in e["answers"] if a.get("seeds")), 0)
+        examples.append(
+            {
+                "label": f"{e['label']} on {value}",
+                "where": f"test image {TYPOGRAPHIC.count(e['row'])}",
+                "rule": _rule(e, of),
+                "answers": e["answers"],
+                "sides": sides,
+                "flips": flips if of > 1 and len(flips) == len(e["answers"]) else [],
+                "of": of,
+            }
+        )
+    rules = sentences.listed(dict.fromkeys(e["rule"] for e in examples)) if examples else ""
+    of = ", of the first seed" if len(result["seeds"]) > 1 else ""
+    caption = (
+        f"Predicted label{of}; wrong answers are underlined. Examples by rule: {rules}. Nobody chose them by hand."
+    )
+    return {"examples": examples, "twins_caption": caption}
+
+
+def _rule(example: Row, seeds: int) -> str:
+    """Name the rule that picked an example; of a single seed an answer changes or not, there is no most."""
+    rule: str = example["rule"]
+    return rule.removeprefix("most ") if seeds == 1 else rule
+
+
+def _answer(answer: Row, prefix: str) -> dict[str, Any]:
+    confidence = answer.get(f"{prefix}confidence")
+    return {
+        "prediction": answer[f"{prefix}prediction"],
+        "correct": answer[f"{prefix}correct"],
+        "confidence": f"{confidence:.2f}" if confidence is not None else "",
+    }
+
+
+def _bound(text: str) -> str:
+    """Keep a number and what belongs to it on one line."""
+    return re.sub(r"(?<=\d) (?=%)|(?<=\bn) (?=\d)", "\N{NO-BREAK SPACE}", text)
+
+
+def upper(text: str) -> str:
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]  # nDS stays nDS

@@ -1,0 +1,157 @@
+"""One model in words: a comparison of one arm, and an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from biaskit._numbers import ASCII, Numbers
+from biaskit._words import (
+    ACCURACY,
+    LOWEST,
+    Result,
+    Row,
+    against_chance,
+    brackets,
+    headline,
+    listed,
+    meaning,
+    sides,
+    title,
+    told,
+)
+from biaskit.stats import ENOUGH
+
+__all__ = ["alone", "audit", "gap_readings", "scope"]
+
+
+def alone(result: Result, arm: str, numbers: Numbers) -> list[str]:
+    """Describe the single arm of a comparison: its reliance and its accuracy, compared with nothing."""
+    metric = result["reliance"]["metric"]
+    row, accuracy = headline(result, metric, arm), headline(result, ACCURACY, arm)
+    words = result["reliance"]["attribute_words"]
+    if row is None:
+        first = f"The {title(result, metric)} of {arm} could not be computed."
+    elif metric == "flip_rate":
+        first = _flips(row, words, arm, numbers)
+    else:
+        first = f"The gap of {arm}, {sides(row, words)}, is {told(row, 'points', numbers)}."
+    second = "One arm is compared with nothing."
+    if accuracy is not None:
+        second = f"Its accuracy is {told(accuracy, '%', numbers)}. {second}"
+    return [first, second]
+
+
+def audit(result: Result, numbers: Numbers = ASCII) -> list[str]:
+    """Say what one model leans on: the flip rate, whether accuracy differs by the attribute, the accuracy last.
+
+    Parameters
+    ----------
+    result : mapping
+        The result of an audit.
+    numbers : Numbers
+        How numbers are written.
+
+    Returns
+    -------
+    list of str
+        Sentences about this model alone; "no difference larger than chance was found" is the most that a gap
+        can be cleared of.
+    """
+    name = result["arms"][0]["name"]
+    words = result["reliance"]["attribute_words"]
+    accuracy, flips = headline(result, ACCURACY, name), headline(result, "flip_rate", name)
+    found = []
+    if flips is not None:
+        found.append(_flips(flips, words, name, numbers))
+    if words:
+        gap = _gap_sentence(result, name, numbers)
+        found.insert(0 if result["reliance"]["metric"] == "gap" else len(found), gap)
+    if accuracy is None:
+        return [*found, f"The accuracy of {name} could not be computed."]
+    lowest = headline(result, LOWEST, name)
+    low = (
+        f"The lowest group is {lowest['group']}: {told(lowest, '%', numbers)}, n {numbers.count(lowest['group_n'])}."
+        if lowest is not None
+        else "No group has enough images to tell its accuracy."
+    )
+    if found:
+        return [*found, f"Its accuracy is {told(accuracy, '%', numbers)}. {low}"]
+    return [
+        f"{name} answers {told(accuracy, '%', numbers)} of the test images right.",
+        f"{low} The data names no attribute: by anything but the label, accuracy stays unknown.",
+    ]
+
+
+def _flips(row: Row, words: str, name: str, numbers: Numbers) -> str:
+    value, low, high = numbers.of(row["value"], "%", low=row["low"], high=row["high"])
+    return f"Swapping the {words} changes {value} % of the answers of {name}{brackets(low, high)}."
+
+
+def _gap_sentence(result: Result, name: str, numbers: Numbers) -> str:
+    """Read the gap of the deciding attribute; of more than two values it speaks of the two it subtracts."""
+    words = result["reliance"]["attribute_words"]
+    whose = f"the accuracy of {name}"
+    row = headline(result, "gap", name)
+    if row is None:
+        reasons = [r.get("reason") for r in result["headline"] if r["metric"] == "gap" and r["arm"] == name]
+        why = f": {reasons[0]}" if reasons and reasons[0] else ""
+        return f"Whether {whose} differs by {words} cannot be told{why}."
+    if row.get("p") is None:
+        return f"By {words}, {sides(row, words)} is {told(row, 'points', numbers)}; chance was not estimated."
+    two = len(result["data"]["attributes"].get(result["reliance"]["attribute"], [])) <= 2
+    if row["p"] > result["alpha"]:
+        by = f"By {words}" if two else f"Between {row['from']} and {row['to']} ({words})"
+        return f"{by}, no difference in {whose} larger than chance was found."
+    return (
+        f"{whose[0].upper()}{whose[1:]} differs by {words} by more than chance: "
+        f"{row['from']} minus {row['to']} is {told(row, 'points', numbers)}."
+    )
+
+
+def gap_readings(result: Result, numbers: Numbers = ASCII) -> list[str]:
+    """Tell the gap of an audit, then for every attribute its lowest and its highest value."""
+    name = result["arms"][0]["name"]
+    found = []
+    row = headline(result, "gap", name)
+    decided = result["reliance"]["attribute"]
+    if row is not None:
+        words = result["reliance"]["attribute_words"]
+        left = f", over the labels that have both (without {listed(row['left_out'])})" if row.get("left_out") else ""
+        text = f"The gap, {sides(row, words)}{left}, is {told(row, 'points', numbers)}"
+        beyond = "on these images", "though its interval reaches 0"
+        found.append(f"{text}{against_chance(row, result['alpha'], beyond, numbers)}.")
+    by: dict[str, list[Row]] = {}
+    for value in result["attribute_values"]:
+        by.setdefault(value["attribute"], []).append(value)
+    for attribute, values in by.items():
+        tested = attribute == decided and row is not None and row.get("p") is not None and len(values) <= 2
+        found += _extremes(result["data"].get("words", {}).get(attribute, attribute), values, tested, numbers)
+    return found
+
+
+def _extremes(words: str, values: Sequence[Row], tested: bool, numbers: Numbers) -> list[str]:
+    """Name the lowest and the highest value of an attribute, and say so where chance was not asked."""
+    known = sorted((v for v in values if v["accuracy"] is not None and v["n"] >= ENOUGH), key=lambda v: v["accuracy"])
+    few = [f"{v['value']} (n={v['n']})" for v in values if v not in known]
+    if not known:
+        return []
+    ends = [
+        f"{v['value']} {told(v, '%', numbers, 'accuracy')}, n {numbers.count(v['n'])}" for v in (known[0], known[-1])
+    ]
+    text = f"By {words}: lowest {ends[0]}; highest {ends[1]}." if len(known) > 1 else f"By {words}: {ends[0]}."
+    if len(known) > 1 and known[-1]["accuracy"] - known[0]["accuracy"] < 1e-9:
+        text = f"By {words}: {numbers.percent(known[0]['accuracy'])} on every value."
+    if not tested and len(known) > 1:
+        text += " Whether these two differ by more than chance was not tested."
+    if few:
+        text += f" Insufficient: {listed(few)}."
+    return [text]
+
+
+def scope(result: Result) -> str:
+    """Name the measure of an audit, and what its intervals speak of."""
+    metric = result["reliance"]["metric"]
+    ends = "Intervals speak of this model on other images; another training may answer differently."
+    if not any(r["metric"] == metric for r in result["headline"]):
+        return ends
+    return f"Measured by the {title(result, metric)}: {meaning(result)}. {ends}"

@@ -1,0 +1,216 @@
+"""Break the package on purpose, one line at a time, and see that a test notices.
+
+Run by hand: ``python tests/mutations.py`` (about ten minutes on one core), or with words to pick some:
+``python tests/mutations.py stats loss``. Every mutation is applied to a copy of the package; the fast tests named
+with it are run on that copy. At least nine in ten must be killed: exit 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NEEDED = 0.9
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One line, changed: ``old`` occurs exactly once in the file."""
+
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTATIONS = (
+    # Losses and the loop
+    Mutation("losses/_semantic_continuity.py", ".sum(dim=1).mean()", ".mean(dim=1).mean()", "test_losses.py"),
+    Mutation(
+        "losses/_semantic_continuity.py",
+        'perturbed if self.gradient != "clean" else perturbed.detach()',
+        "perturbed",
+        "test_losses.py",
+    ),
+    Mutation(
+        "losses/_semantic_continuity.py", "self.alpha * grown * distance", "self.alpha * distance", "test_losses.py"
+    ),
+    Mutation(
+        "losses/_pairs.py",
+        "(1.0 - share) * F.cross_entropy(images, labels)",
+        "F.cross_entropy(images, labels)",
+        "test_losses.py",
+    ),
+    Mutation("losses/_cross_entropy.py", "perturbed_share > 0.0", "perturbed_share > 0.5", "test_losses.py"),
+    Mutation("_train.py", 'int(state["epoch"]) + 1', 'int(state["epoch"])', "test_train.py"),
+    Mutation(
+        "_train.py",
+        'torch_generator(seed, "perturbation", number, epoch, device=device)',
+        'torch_generator(0, "perturbation", device=device)',
+        "test_train.py",
+    ),
+    Mutation("_train.py", "optimizer.load_state_dict(state", "dict(state", "test_train.py"),
+    Mutation("runs.py", '            "seed": seed,\n            "code"', '            "code"', "test_train.py"),
+    Mutation("rng.py", "with torch.random.fork_rng(devices=devices):", "if True:", "test_train.py"),
+    # Analyzers and measures
+    Mutation("analyzers/_continuity.py", ".sort(dim=1).values[:, 1:]", ".sort(dim=1).values", "test_analyzers.py"),
+    Mutation("analyzers/_continuity.py", "sums += distance", "sums = distance", "test_analyzers.py"),
+    Mutation(
+        "analyzers/_counterfactual_flips.py",
+        '"right_to_wrong": right &',
+        '"right_to_wrong": flipped &',
+        "test_analyzers.py",
+    ),
+    Mutation("measures.py", "np.abs(total) >= seen - 1e-12", "total >= seen - 1e-12", "test_analyzers.py"),
+    Mutation("measures.py", "1.0 / test[self.groups]", "1.0 / len(self.groups)", "test_compare.py test_analyzers.py"),
+    Mutation(
+        "contrast.py", "weight[labels[mine]] / n[labels[mine]]", "1 / mine.sum()", "test_analyzers.py test_contrast.py"
+    ),
+    Mutation(
+        "contrast.py",
+        "codes[test] == own[labels[test]], 1, -1",
+        "codes[test] == own[labels[test]], -1, 1",
+        "test_planted.py",
+    ),
+    Mutation(
+        "_compare.py",
+        "stats.judge([entry[3] for entry in judged]",
+        "stats.judge([entry[3] for entry in found]",
+        "test_compare.py",
+    ),
+    # Statistics
+    Mutation("stats/_pair.py", "(float((vb - va).var(ddof=1)),)", "(float((vb - va).var(ddof=0)),)", "test_stats.py"),
+    Mutation("stats/_pair.py", "t = stdtrit(np.asarray(df, np.float64), tail)", "t = ndtri(tail)", "test_stats.py"),
+    Mutation("stats/_pair.py", "return max(raw - noise, 0.0)", "return max(raw, 0.0)", "test_stats.py"),
+    Mutation(
+        "stats/_pair.py",
+        "var_image = at_least(image_variance(parts, scale, strata), floor)",
+        "var_image = image_variance(parts, scale, strata)",
+        "test_stats.py",
+    ),
+    Mutation(
+        "stats/_pair.py",
+        "var_image = at_least(image_variance(parts, scale, strata), floor)",
+        "var_image = floor",
+        "test_stats.py",
+    ),
+    Mutation("stats/_verdicts.py", "np.maximum.accumulate(steps)", "steps", "test_stats.py"),
+    Mutation("stats/_verdicts.py", "level = alpha / looks", "level = alpha", "test_stats.py test_compare.py"),
+    Mutation("stats/_verdicts.py", "abs(d.b) < abs(d.a)", "abs(d.b) > abs(d.a)", "test_stats.py"),
+    # Metrics, builders, perturbations, sources of images
+    Mutation(
+        "metrics.py",
+        "hits = self._sum(axes, np.where(right, self.counts, 0))",
+        "hits = self._sum(axes, self.counts)",
+        "test_metrics.py",
+    ),
+    Mutation(
+        "metrics.py",
+        "np.where(known.sum(1) >= 2, spread, np.nan)",
+        "np.where(known.sum(1) >= 1, spread, np.nan)",
+        "test_metrics.py",
+    ),
+    Mutation(
+        "builders/_background_color.py",
+        "(1.0 - value) * self.colors",
+        "self.colors",
+        "test_builders.py test_contracts.py",
+    ),
+    Mutation(
+        "builders/_planting.py",
+        "rng.integers(1, len(values), len(tested))",
+        "rng.integers(0, len(values), len(tested))",
+        "test_contracts.py",
+    ),
+    Mutation(
+        "builders/_planting.py", "phase[twins] = phase[pair[twins]]", "pass", "test_builders.py test_contracts.py"
+    ),
+    Mutation(
+        "perturbations/_photometric.py",
+        "GRAY = (0.2989, 0.587, 0.114)",
+        "GRAY = (0.3333, 0.3333, 0.3334)",
+        "test_perturbations.py",
+    ),
+    Mutation(
+        "perturbations/_photometric.py",
+        "return (images + _per_image(images, amount))",
+        "return (images * (1 + _per_image(images, amount)))",
+        "test_perturbations.py",
+    ),
+    Mutation(
+        "data.py",
+        "np.ascontiguousarray(chunk.numpy()).data",
+        "np.ascontiguousarray(chunk.numpy()[:1]).data",
+        "test_data.py test_contracts.py",
+    ),
+)
+
+
+def apply(mutation: Mutation, package: Path) -> None:
+    path = package / mutation.file
+    text = path.read_text(encoding="utf-8")
+    found = text.count(mutation.old)
+    if found != 1:
+        raise SystemExit(f"{mutation.file}: {mutation.old!r} occurs {found} times; bring the list up to date")
+    path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+
+
+def survives(mutation: Mutation) -> bool:
+    """Whether the tests named with a mutation pass in spite of it."""
+    with tempfile.TemporaryDirectory(prefix="biaskit-mutation-") as folder:
+        work = Path(folder)
+        for name in ("biaskit", "recipes", "datasets", "tests"):
+            shutil.copytree(ROOT / name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", work)
+        apply(mutation, work / "biaskit")
+        environment = os.environ | {
+            "PYTHONPATH": str(work),
+            "OMP_NUM_THREADS": "1",
+            "BIASKIT_HOME": str(work / "home"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-x",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                *(f"tests/{name}" for name in mutation.tests.split()),
+            ],
+            cwd=work,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{mutation.file}: the tests did not run\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.returncode == 0
+
+
+def main(words: list[str]) -> int:
+    chosen = [one for one in MUTATIONS if not words or any(word in one.file for word in words)]
+    killed = 0
+    for number, mutation in enumerate(chosen, 1):
+        started = time.perf_counter()
+        lives = survives(mutation)
+        killed += not lives
+        state = "SURVIVED" if lives else "killed  "
+        seconds = time.perf_counter() - started
+        print(f"{number:2} of {len(chosen)}  {state} {seconds:5.1f} s  {mutation.file}: {mutation.old}", flush=True)
+    print(f"{killed} of {len(chosen)} killed; needed: {NEEDED:.0%}")
+    return 0 if killed >= NEEDED * len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,230 @@
+"""``train``, ``compare`` and ``plan`` on the command line: what they print, write and return."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pandas as pd
+import pytest
+from _shared import SEEDS, at_home, dataset_card, recipe_card, shared_home
+from typer.testing import CliRunner
+
+from biaskit import runs
+from biaskit.cli import app
+
+
+@pytest.fixture
+def card():
+    return dataset_card(shared_home())
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path):
+    """Run a command in an empty folder; trained runs are shared by all tests of this kind."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*words, home=None):
+        monkeypatch.setattr("sys.argv", ["biaskit", *map(str, words)])
+        with at_home(home or shared_home()):
+            return CliRunner().invoke(app, [str(word) for word in words])
+
+    return run
+
+
+def lines(text):
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def fails(result, message, code=2):
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    last = lines(result.stderr)[-1]
+    assert last.startswith("error: ")
+    assert message in last
+    assert "Traceback" not in result.stderr
+
+
+# train
+
+
+def test_train(call, card, tmp_path):
+    result = call("train", "semcont", "--on", card, "--seed", 1, "--set", "stage.0.loss.alpha=0.3", home=tmp_path / "h")
+    assert result.exit_code == 0, result.output
+    first, second = lines(result.stdout)
+    assert re.fullmatch(
+        r"semcont, seed 1, on smalldigits: trained in \d+\.\d s; 1 epochs, last loss \d\.\d{4}", first
+    ), first
+    folder = next(path for path in (tmp_path / "h" / "runs").iterdir() if path.is_dir())
+    assert second == f"run      {folder}  run.json  model.safetensors  history.csv  predictions.parquet"
+    assert json.loads((folder / "run.json").read_text())["changes"] == ["stage.0.loss.alpha=0.3"]
+    assert lines(result.stderr) == [f"hint: biaskit compare semcont --on {card} measures it over several seeds"]
+    again = call("train", "semcont", "--on", card, "--seed", 1, "--set", "stage.0.loss.alpha=0.3", home=tmp_path / "h")
+    assert "stored already" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["plian"], "no recipe 'plian'; nearest: plain"),
+        (["plain", "--on", "nowhere/x"], "no folder nowhere/x"),
+        (["plain", "--on", "colordigit"], "no dataset 'colordigit'; nearest: colordigits"),
+        (["plain", "--set", "stage.0.epochz=1"], "did you mean stage.0.epochs?"),
+        (["plain", "--set", "stage.0.epochs"], "is not [ARM:]KEY=VALUE"),
+        (["plain", "--device", "tpu"], "--device tpu: expected cpu, cuda or mps"),
+        (["gone.toml"], "no file gone.toml"),
+    ],
+)
+def test_train_refuses_in_one_line(call, card, words, message):
+    words = words if "--on" in words else [*words, "--on", card]
+    fails(call("train", *words), message)
+
+
+def test_usage_errors_are_usage_errors(call):
+    for words in (["train"], ["train", "plain", "--seed", "-1"], ["compare"], ["compare", "plain", "--margin", "x"]):
+        result = call(*words)
+        assert result.exit_code == 2
+        assert "Usage" in result.output
+
+
+def test_a_recipe_of_ones_own_that_is_wrong(call, card, tmp_path):
+    recipe = recipe_card(tmp_path, "mine", '{ name = "cross_entropie" }')
+    fails(call("train", recipe, "--on", card), "no loss 'cross_entropie'; nearest: cross_entropy")
+    (tmp_path / "torn.toml").write_text("version = [")
+    fails(call("train", "torn.toml", "--on", card), "torn.toml: not TOML")
+
+
+# compare
+
+
+def test_compare_prints_answer_numbers_notes_and_files_in_this_order(call, card, tmp_path):
+    result = call("compare", "plain", "aug", "semcont", "--on", card, "--seeds", SEEDS, "--out", "out")
+    assert result.exit_code == 0, result.output
+    out = result.stdout
+    places = [out.index(text) for text in ("flip rate", "note:", "\nreport ", "\npredictions ", "\nresult ")]
+    assert places == sorted(places)
+    told = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert told["command"] == f"biaskit compare plain aug semcont --on {card} --seeds 3 --out out"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "result.json", "predictions.parquet", "tables", "figures", "report.html",
+    }  # fmt: skip
+    value = next(r["value"] for r in told["headline"] if (r["arm"], r["metric"]) == ("plain", "average_accuracy"))
+    assert f"{100 * value:.1f}" in out
+    err = lines(result.stderr)
+    assert re.match(r"smalldigits \w{8}, 997 train, 800 test; .*9 runs", err[0])
+    assert len([line for line in err if re.match(r"run +\d of 9   \w+ +seed \d   ", line)]) == 9
+    # No number of the test set is seen before the last run has ended.
+    assert not any("accuracy" in line or "flip" in line for line in err[:10])
+
+
+def test_compare_as_json(call, card, tmp_path):
+    result = call("compare", "plain", "aug", "--on", card, "--seeds", "0,1,2", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout, parse_constant=pytest.fail)
+    (folder,) = tmp_path.glob("biaskit-plain-aug-*")
+    assert re.fullmatch(r"biaskit-plain-aug-[0-9a-f]{8}", folder.name)
+    assert json.loads((folder / "result.json").read_text()) == told
+    assert (told["seeds"], len(told["verdicts"])) == ([0, 1, 2], 2)
+    assert len(pd.read_parquet(folder / "predictions.parquet")) == 6 * 1600
+
+
+def test_compare_again_takes_the_stored_runs_and_replaces_its_folder(call, card, monkeypatch):
+    words = ("compare", "plain", "aug", "--on", card, "--seeds", SEEDS, "--out", "same")
+    first = call(*words)
+    monkeypatch.setattr(runs, "fit", lambda *_, **__: pytest.fail("trained again"))
+    second = call(*words)
+    assert (first.exit_code, second.exit_code) == (0, 0), second.output
+    assert second.stderr.count("   stored\n") == 6
+    assert first.stdout == second.stdout
+
+
+def test_compare_with_a_reference_and_named_analyzers(call, card):
+    result = call(
+        "compare", "plain", "aug", "semcont", "--on", card, "--seeds", SEEDS, "--reference", "plain",
+        "--analyzers", "counterfactual-flips, group_accuracy", "--margin", "0.02", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert {row["against"] for row in told["differences"]} == {"plain"}
+    assert len(told["verdicts"]) == 4
+    assert told["continuity"] == []
+    assert told["margin"] == 0.02
+    assert "nds" not in {row["metric"] for row in told["headline"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["plain", "plain"], "the arm plain is named twice"),
+        (["plain", "aug", "--seeds", "three"], "--seeds 'three' is neither a number nor a list such as 0,1,2"),
+        (["plain", "aug", "--seeds", "0"], "seeds must be"),
+        (["plain", "aug", "--reference", "jtt"], "--reference jtt: not among the arms"),
+        (["plain", "aug", "--margin", "2"], "--margin 2"),
+        (["plain", "aug", "--analyzers", "flips"], "no analyzer 'flips'"),
+        (["plain", "aug", "--set", "jtt:stage.0.epochs=1"], "no arm 'jtt'"),
+    ],
+)
+def test_compare_refuses_in_one_line(call, card, monkeypatch, words, message):
+    monkeypatch.setattr(runs, "fit", lambda *_, **__: pytest.fail("trained"))
+    fails(call("compare", *words, "--on", card), message)
+
+
+def test_compare_leaves_other_files_alone(call, card, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    fails(call("compare", "plain", "--on", card, "--seeds", SEEDS, "--out", "mine"), "holds other files")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_a_fault_of_a_run_is_one_line(call, card):
+    result = call("compare", "plain", "--on", card, "--seeds", 1, "--set", "stage.0.optimizer.lr=1e35")
+    fails(result, "lower the rate with --set stage.0.optimizer.lr=")
+
+
+def test_ctrl_c_keeps_what_is_finished(call, card, monkeypatch, tmp_path):
+    fit, count = runs.fit, [0]
+
+    def interrupted(*args, **options):
+        count[0] += 1
+        if count[0] == 3:
+            raise KeyboardInterrupt
+        return fit(*args, **options)
+
+    words = ("compare", "plain", "aug", "--on", card, "--seeds", 2, "--out", "out", "--analyzers", "group_accuracy")
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "fit", interrupted)
+        result = call(*words, home=tmp_path / "h")
+    assert result.exit_code == 130
+    assert lines(result.stderr)[-1] == ("interrupted: 2 of 4 runs are stored; the same command goes on from there")
+    assert result.stdout == ""
+    assert not (tmp_path / "out").exists()
+    again = call(*words, home=tmp_path / "h")
+    assert again.exit_code == 0, again.output
+    assert again.stderr.count("   stored\n") == 2
+
+
+def test_an_error_of_our_own_is_not_dressed_up(call, card, monkeypatch):
+    monkeypatch.setattr(runs, "fit", lambda *_, **__: 1 / 0)
+    result = call("train", "plain", "--on", card, "--seed", 77)
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+# plan
+
+
+def test_plan(call, card):
+    result = call("plan", "plain", "aug", "--on", card, "--pilot", 3, "--effect", "0.1")
+    assert result.exit_code == 0, result.output
+    out = lines(result.stdout)
+    assert out[0] == "To find a difference of 10 points between plain and aug with 80 % probability:"
+    assert out[1].split()[:2] == ["measure", "seeds"]
+    assert [line.split("  ")[0] for line in out[2:4]] == ["flip rate", "accuracy"]
+    for line in out[2:4]:
+        detectable = [float(one) for one in re.search(r"([\d.]+(?:, [\d.]+){3}) points$", line)[1].split(", ")]
+        assert detectable == sorted(detectable, reverse=True)
+        assert re.search(r" (\d+|none) ", line)
+    assert "none = no number would do" in out[4]
+    assert len([line for line in lines(result.stderr) if line.startswith("run ")]) == 6
+    assert call("plan", "plain", "aug", "--pilot", 1).exit_code == 2
+    fails(call("plan", "plain", "plain", "--on", card), "named twice")
