@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from biaskit._audit import Audit, audit
     from biaskit._build import build, load
     from biaskit._compare import Comparison, compare
-    from biaskit._report import report
     from biaskit.data import Batch, Dataset, Source
     from biaskit.disk import verify
     from biaskit.errors import (
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from biaskit.images import ArrayImages, Images
     from biaskit.runs import Run, train
     from biaskit.subject import Column, Result, Subject
+    from biaskit.telling.report import report
     from biaskit.vision import VisionView
 
 __version__ = "0.1.0"
@@ -38,7 +38,7 @@ _PLACES = {
     "biaskit._audit": ("Audit", "audit"),
     "biaskit._build": ("build", "load"),
     "biaskit._compare": ("Comparison", "compare"),
-    "biaskit._report": ("report",),
+    "biaskit.telling.report": ("report",),
     "biaskit.data": ("Batch", "Dataset", "Source"),
     "biaskit.disk": ("verify",),
     "biaskit.errors": (

@@ -97,7 +97,7 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The verdict in words."""
-        from biaskit.sentences import verdict_sentence
+        from biaskit.telling.sentences import verdict_sentence
 
         return verdict_sentence(self.result)
 

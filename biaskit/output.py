@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from biaskit._report import write_report
 from biaskit.disk import new_folder
-from biaskit.plots import figures
+from biaskit.telling.plots import figures
+from biaskit.telling.report import write_report
 
 __all__ = ["write_result"]
 

@@ -145,9 +145,7 @@ def test_d_intervals_of_extremes(sizes, p):
 # E: the rate of an arm
 
 
-@pytest.mark.parametrize(
-    ("n", "rate", "least"), [(50, 0.95, (0.97, 0.94, 0.91)), (950, 0.97, (0.96, 0.945, 0.93))]
-)
+@pytest.mark.parametrize(("n", "rate", "least"), [(50, 0.95, (0.97, 0.94, 0.91)), (950, 0.97, (0.96, 0.945, 0.93))])
 def test_e_rate_of_an_arm(n, rate, least):
     rng, covered = np.random.default_rng(31), np.zeros(3)
     for _ in range(500):
@@ -180,9 +178,7 @@ def test_f3_effect_few_images():
 def test_f4_null_gap():
     groups = np.repeat([0, 1], [100, 1_900])
     mu, c = [MU[0.93], MU[0.97]], stats.image_coefficients([1, -1], groups)
-    found, _ = found_and_covered(
-        np.random.default_rng(44), 1_000, [100, 1_900], mu, mu, coefficients=c, groups=groups
-    )
+    found, _ = found_and_covered(np.random.default_rng(44), 1_000, [100, 1_900], mu, mu, coefficients=c, groups=groups)
     within(found, [(0, 0.05)] * 3)
 
 
@@ -241,10 +237,7 @@ def test_h_log_ratio_null():
         z_a = rng.normal(size=(10, 1))
         z_b = 0.4 * z_a + np.sqrt(1 - 0.4**2) * rng.normal(size=(10, 1))
         image = 1.5 * rng.normal(size=n)
-        a, b = (
-            np.exp(0.3 * z + image + 0.4 * rng.normal(size=n) + 0.6 * rng.normal(size=(10, n)))
-            for z in (z_a, z_b)
-        )
+        a, b = (np.exp(0.3 * z + image + 0.4 * rng.normal(size=n) + 0.6 * rng.normal(size=(10, n))) for z in (z_a, z_b))
         for i, s in enumerate(SEEDS):
             found[i] += stats.log_ratio(a[:s], b[:s]).difference.p <= 0.05
     within(found / 1_000, [(0.028, 0.072)] * 3)
@@ -286,9 +279,7 @@ def test_k_family_wise_error(seeds):
     common, own = rng.normal(size=(sims, seeds, 1, 2)) @ mix.T, rng.normal(size=(sims, seeds, 3, 2)) @ mix.T
     image = rng.normal(size=(sims, 1, 3, 2)) @ mix.T
     m = np.sqrt(0.4) * common + np.sqrt(0.6) * own + 0.21 * image
-    d = np.concatenate([m[:, :, [1, 2]] - m[:, :, [0]], m[:, :, [2]] - m[:, :, [1]]], axis=2).reshape(
-        sims, seeds, 6
-    )
+    d = np.concatenate([m[:, :, [1, 2]] - m[:, :, [0]], m[:, :, [2]] - m[:, :, [1]]], axis=2).reshape(sims, seeds, 6)
     mean, variance = d.mean(1), d.var(1, ddof=1)
     # Only where one of the six would have a verdict alone can the family have one.
     alone = (np.abs(mean) >= stats.half_width(0.05, variance / seeds, 0.09, seeds - 1)).any(1)

@@ -262,9 +262,7 @@ def test_encoded_images_in_a_forked_worker(tmp_path):
     """The threads of the parent do not survive the fork; a worker that waited for them would hang."""
     images = EncodedImages([_written(tmp_path / f"{number}.png", number) for number in range(4)])
     images.gather(torch.arange(4))
-    loader = DataLoader(
-        _Rows(images), batch_size=4, num_workers=1, multiprocessing_context="fork", timeout=20
-    )
+    loader = DataLoader(_Rows(images), batch_size=4, num_workers=1, multiprocessing_context="fork", timeout=20)
     assert next(iter(loader))[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
 
 

@@ -63,12 +63,8 @@ def test_averages_by_hand(small):
     counts = count_groups(small, ["color"])
     assert counts.average_accuracy == 9 / 12
     assert counts.mean_group_accuracy == pytest.approx((3 / 4 + 1 / 2 + 5 / 6) / 3)
-    assert counts.adjusted_average_accuracy([[80, 10], [10, 0]]) == pytest.approx(
-        0.8 * 0.75 + 0.1 * 0.5 + 0.1 * 5 / 6
-    )
-    assert np.isnan(counts.adjusted_average_accuracy([[80, 10], [5, 5]])), (
-        "a training group without test images"
-    )
+    assert counts.adjusted_average_accuracy([[80, 10], [10, 0]]) == pytest.approx(0.8 * 0.75 + 0.1 * 0.5 + 0.1 * 5 / 6)
+    assert np.isnan(counts.adjusted_average_accuracy([[80, 10], [5, 5]])), "a training group without test images"
     with pytest.raises(DataError, match=r"shape of the groups \(2, 2\); got \(4,\)"):
         counts.adjusted_average_accuracy([1, 1, 1, 1])
 
@@ -122,10 +118,7 @@ def test_agrees_with_fairlearn(random_table, attributes):
         fair.equalized_odds_difference: counts.equalized_odds_difference(attributes),
     }
     for function, disparity in measured.items():
-        expected = [
-            function(t["label"] == c, t["prediction"] == c, sensitive_features=t[attributes])
-            for c in range(3)
-        ]
+        expected = [function(t["label"] == c, t["prediction"] == c, sensitive_features=t[attributes]) for c in range(3)]
         np.testing.assert_allclose(disparity.per_class, expected, err_msg=function.__name__)
         assert disparity.value == pytest.approx(max(expected))
         assert disparity.positive == str(int(np.argmax(expected)))

@@ -99,9 +99,7 @@ def test_maps_of_a_28_pixel_image(name, options, layer, side):
 
 
 def test_resnet_small_grows_with_its_width():
-    count = {
-        width: sum(p.numel() for p in build("resnet_small", width=width).parameters()) for width in (8, 16)
-    }
+    count = {width: sum(p.numel() for p in build("resnet_small", width=width).parameters()) for width in (8, 16)}
     assert 3.5 < count[16] / count[8] < 4.0
 
 

@@ -47,9 +47,7 @@ def test_brightness_adds_sixteen_gray_values_a_level(level):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize(
-    ("operation", "tolerance"), [("contrast", 1e-6), ("saturation", 0.0), ("hue", 2e-6)], ids=str
-)
+@pytest.mark.parametrize(("operation", "tolerance"), [("contrast", 1e-6), ("saturation", 0.0), ("hue", 2e-6)], ids=str)
 def test_equal_to_torchvision(operation, tolerance, level):
     x = images(bits=level % 2 == 0)
     amount = AMOUNTS[operation][level - 1]
@@ -128,9 +126,7 @@ def test_random_sign_goes_both_ways(operation):
 def draws(x, seed=0, **options):
     """What ``color`` drew for every image: found by comparing with each operation at each level."""
     changed = perturbations.color(x, generator(seed), **options)
-    candidates = {
-        (operation, level): apply(operation, x, level) for operation in OPERATIONS for level in LEVELS
-    }
+    candidates = {(operation, level): apply(operation, x, level) for operation in OPERATIONS for level in LEVELS}
     found = []
     for row in range(len(x)):
         errors = {key: float((candidates[key][row] - changed[row]).abs().max()) for key in candidates}
@@ -145,15 +141,11 @@ def test_color_gives_each_image_one_operation_at_one_level():
     x = (0.3 + 0.2 * torch.rand(1, 3, 6, 6, generator=generator(3))).expand(1600, -1, -1, -1)
     found = draws(x.contiguous(memory_format=torch.channels_last))
     counts = [found.count((operation, level)) for operation in OPERATIONS for level in LEVELS]
-    assert (
-        sum((count - 100) ** 2 / 100 for count in counts) < 37.7
-    )  # chi-square, 15 degrees of freedom, p = 0.001
+    assert sum((count - 100) ** 2 / 100 for count in counts) < 37.7  # chi-square, 15 degrees of freedom, p = 0.001
 
 
 def test_color_keeps_to_the_operations_and_levels_asked_for():
-    x = (0.3 + 0.2 * torch.rand(60, 3, 6, 6, generator=generator(4))).contiguous(
-        memory_format=torch.channels_last
-    )
+    x = (0.3 + 0.2 * torch.rand(60, 3, 6, 6, generator=generator(4))).contiguous(memory_format=torch.channels_last)
     found = draws(x, operations=("contrast", "saturation"), levels=(2, 4))
     assert {operation for operation, _ in found} == {"contrast", "saturation"}
     assert {level for _, level in found} == {2, 4}

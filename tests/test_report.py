@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 import pytest
 from _example_result import HOSTILE, audit, bare_audit, example, hostile
 
-from biaskit import plots
-from biaskit._report import LARGEST, render, write_report
 from biaskit.errors import DataError
+from biaskit.telling import plots
+from biaskit.telling.report import LARGEST, render, write_report
 
 CHROMIUM = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
 WIDTHS = (320, 360, 420, 768, 1024, 1280, 1600, 1920)

@@ -7,9 +7,9 @@ import re
 import pytest
 from _example_result import audit, bare_audit, example, hostile, settled
 
-from biaskit import _notes, sentences
-from biaskit._numbers import ASCII, TYPOGRAPHIC
-from biaskit._words import interval
+from biaskit.telling import notes, sentences
+from biaskit.telling.numbers import ASCII, TYPOGRAPHIC
+from biaskit.telling.words import interval
 
 RESULT = example()
 
@@ -141,7 +141,7 @@ def test_an_audit_speaks_of_one_model():
     )
     assert "this model on other images" in sentences.decided_by(result)
     every = " ".join([*sentences.verdict(result), sentences.decided_by(result), *sentences.gaps(result)])
-    every += " ".join(text for _, text in _notes.rests_on(result)) + _notes.methods(result)
+    every += " ".join(text for _, text in notes.rests_on(result)) + notes.methods(result)
     assert not re.search(r"\b(arms?|seeds?|verdict|draw)\b", every), every
     result["reliance"]["metric"] = "gap"
     assert sentences.verdict(result)[0].startswith("By background color")
@@ -168,18 +168,18 @@ def test_an_audit_without_attributes_says_so():
 def test_what_an_audit_rests_on():
     result = bare_audit()
     result["groups"][0].update(n=3, note="insufficient (n=3)")
-    levels, texts = zip(*_notes.rests_on(result), strict=True)
+    levels, texts = zip(*notes.rests_on(result), strict=True)
     assert levels == ("failed", "failed", "failed", "note", "note", "ok", "ok")
     assert texts[0] == "parity: photos has no attribute to compare"
     assert texts[3] == "1 of 10 groups have too few test images to tell: 0 (n=3)"
     assert texts[5] == "4,000 test images in 10 groups, no twins"
     assert texts[6] == "ran: group_accuracy, continuity"
-    assert ("ok", "ran: group_accuracy, counterfactual_flips, continuity") in _notes.rests_on(audit())
+    assert ("ok", "ran: group_accuracy, counterfactual_flips, continuity") in notes.rests_on(audit())
 
 
 def test_repeated_seeds_are_noted():
     repeated = "aug: seed 2 has the predictions of seed 0 and was not counted"
-    assert repeated in _notes.notes(example() | {"repeated": [repeated]})
+    assert repeated in notes.notes(example() | {"repeated": [repeated]})
 
 
 def test_an_interval_clear_of_zero_never_touches_it():
@@ -212,27 +212,27 @@ def test_gaps_say_what_chance_gives():
 
 def test_what_would_settle_it():
     result = settled(RESULT, aug_plain="better", semcont_plain="better", semcont_aug="inconclusive")
-    found = _notes.settle(result)
+    found = notes.settle(result)
     assert found[0] == "About 8 seeds would settle semcont against aug, if the spread stays as it is."
     assert found[-1].startswith("Decide the number beforehand")
     row = next(r for r in result["differences"] if r["metric"] == "flip_rate" and r["verdict"] == "inconclusive")
     row.update(seeds_needed=None, images_needed=20_000)
-    assert _notes.settle(result)[0].startswith("No number of seeds would settle semcont against aug; about 20,000 test")
+    assert notes.settle(result)[0].startswith("No number of seeds would settle semcont against aug; about 20,000 test")
     row.update(images_needed=None)
-    assert _notes.settle(result)[0].startswith("Neither seeds nor images within reach")
+    assert notes.settle(result)[0].startswith("Neither seeds nor images within reach")
 
 
 def test_hint_keeps_the_arms_and_counts_the_cost():
     result = settled(RESULT, aug_plain="better", semcont_plain="better", semcont_aug="inconclusive")
     del result["hint"]
-    hint = _notes.hint(result)
+    hint = notes.hint(result)
     assert hint is not None
     assert hint["command"] == "biaskit compare plain aug semcont --on colormnist --seeds 8"
     assert hint["new_runs"] == 9
-    assert _notes.hint(settled(result, semcont_aug="better")) is None
+    assert notes.hint(settled(result, semcont_aug="better")) is None
     one = example(seeds=1)
     del one["hint"]
-    assert _notes.hint(one)["command"].endswith("--seeds 5")
+    assert notes.hint(one)["command"].endswith("--seeds 5")
 
 
 def test_notes_come_first_and_once():
@@ -240,11 +240,11 @@ def test_notes_come_first_and_once():
     result["notes"] *= 2
     result["looks"] = [3, 5]
     result["failed"] = [{"arm": "aug", "seed": 1, "analyzer": "continuity", "reason": "too small"}]
-    levels = [level for level, _ in _notes.rests_on(result)]
+    levels = [level for level, _ in notes.rests_on(result)]
     assert levels == sorted(levels, key=lambda level: level == "ok")
-    notes = _notes.notes(result)
-    assert len(notes) == len(set(notes))
-    text = "\n".join(notes)
+    said = notes.notes(result)
+    assert len(said) == len(set(said))
+    text = "\n".join(said)
     assert "aug is the control arm of semcont: what it gains comes from the perturbations" in text
     assert "look 2 (at 3 and 5 seeds)" in text
     assert "continuity (aug, seed 1) failed: too small" in text
@@ -253,7 +253,7 @@ def test_notes_come_first_and_once():
 
 def test_a_missing_control_arm_is_noted():
     result = example(arms=["plain", "semcont"])
-    assert any("aug, the control arm of semcont, is missing" in n for n in _notes.notes(result))
+    assert any("aug, the control arm of semcont, is missing" in n for n in notes.notes(result))
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_missing_control_arm_is_noted():
 def test_words_that_are_never_used(result):
     every = [
         *sentences.verdict(result), sentences.decided_by(result), *(p.text for p in sentences.pairs(result)),
-        *sentences.gaps(result), *_notes.settle(result), *(t for _, t in _notes.rests_on(result)),
+        *sentences.gaps(result), *notes.settle(result), *(t for _, t in notes.rests_on(result)),
     ]  # fmt: skip
     for text in every:
         assert text

@@ -76,9 +76,7 @@ def test_digits_smaller_than_themselves():
 
 # --- MNIST --------------------------------------------------------------------------------------------------
 
-MNIST_FILES = [
-    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
-]
+MNIST_FILES = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
 
 @pytest.fixture
@@ -127,9 +125,7 @@ def test_mnist_with_one_flipped_bit(mnist_copy):
         opened.seek(5000)
         opened.write(bytes([value ^ 1]))
     torchvision.datasets.MNIST(str(mnist_copy.parents[2]), train=False)  # which does not notice
-    with pytest.raises(
-        DataError, match=r"t10k-labels-idx1-ubyte is altered: expected sha256 ff7bcfd4.*, got "
-    ):
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte is altered: expected sha256 ff7bcfd4.*, got "):
         sources.mnist(mnist_copy.parents[2])
 
 

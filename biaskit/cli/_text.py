@@ -17,10 +17,10 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from biaskit import _notes, sentences
-from biaskit._numbers import ASCII, shown, visible
-from biaskit._panels import standing
 from biaskit.stats import ENOUGH
+from biaskit.telling import notes, sentences
+from biaskit.telling.numbers import ASCII, shown, visible
+from biaskit.telling.panels import standing
 
 __all__ = ["Line", "comparison_lines", "files_of", "hint_lines", "print_comparison", "print_lines"]
 
@@ -103,23 +103,23 @@ def comparison_lines(result: Row, width: int | None, files: Sequence[tuple[str, 
     lines += _numbers_table(result, width)
     count = result["data"]["splits"].get("test", 0)
     lines += [
-        *_wrapped(f"{_notes.methods(result)}; {ASCII.count(count)} test images", width, style="dim"),
+        *_wrapped(f"{notes.methods(result)}; {ASCII.count(count)} test images", width, style="dim"),
         Line(),
     ]
     if len(result["arms"]) > 1:
         lines += [*_differences_table(result, width), Line()]
     if result["kind"] == "audit":
         lines += [*_lowest_table(result), Line()]
-    for level, text in _notes.rests_on(result):
+    for level, text in notes.rests_on(result):
         if level == "failed":
             lines += _wrapped(f"failed: {text}", width, indent=8, style=STYLES["worse"])
-    notes = _notes.notes(result)
-    for text in notes[:MOST_NOTES]:
+    said = notes.notes(result)
+    for text in said[:MOST_NOTES]:
         lines += _wrapped(f"note: {text}", width, indent=6)
-    if len(notes) > MOST_NOTES:
-        lines.append(_line(f"note: {len(notes) - MOST_NOTES} more in the report"))
+    if len(said) > MOST_NOTES:
+        lines.append(_line(f"note: {len(said) - MOST_NOTES} more in the report"))
     if result["kind"] == "audit":
-        lines += [one for level, text in _notes.rests_on(result) if level == "ok" for one in _wrapped(text, width)]
+        lines += [one for level, text in notes.rests_on(result) if level == "ok" for one in _wrapped(text, width)]
     lines += [_line("  ".join(row).rstrip()) for row in _padded([list(f) for f in files], "lll")]
     return lines
 
@@ -127,7 +127,7 @@ def comparison_lines(result: Row, width: int | None, files: Sequence[tuple[str, 
 def hint_lines(result: Row, width: int | None) -> list[Line]:
     """Lay out the one hint, a line to paste with its cost; it goes to stderr."""
     result = visible(result)
-    hint = _notes.hint(result)
+    hint = notes.hint(result)
     if hint is None:
         return []
     cost = [f"{hint['new_runs']} new runs"] if hint.get("new_runs") else []

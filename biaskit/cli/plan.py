@@ -53,7 +53,7 @@ def plan(
         found_with = ", ".join(f"{100 * row[f'detectable_{count}']:.1f}" for count in (3, 5, 10, 20))
         say(f"{row['title']:<20} {seeds:>7}   {images:>12}   {found_with} points")
     say()
-    say(f"seeds: with the {n:,} test images there are. test images: with {IMAGE_SEEDS} seeds; none = no number would do")
+    say(f"seeds: with these {n:,} test images. test images: with {IMAGE_SEEDS} seeds; none = no number would do")
     say(f"note: two verdicts, Holm at 5 %; the spread is estimated from {pilot} seeds, so take these numbers as rough")
     best = float(found["seeds"].max())
     if not math.isnan(best):

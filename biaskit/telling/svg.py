@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from xml.sax.saxutils import escape
 
-from biaskit._numbers import TYPOGRAPHIC
+from biaskit.telling.numbers import TYPOGRAPHIC
 
 __all__ = [
     "CLASSES",

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from biaskit._numbers import TYPOGRAPHIC
-from biaskit._svg import MARKERS, escaped, ink, short, tag, tick_label, ticks
+from biaskit.telling.numbers import TYPOGRAPHIC
+from biaskit.telling.svg import MARKERS, escaped, ink, short, tag, tick_label, ticks
 
 __all__ = ["MOST_ROWS", "Panel", "continuity", "groups", "own_axes", "standing"]
 

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from biaskit._numbers import ASCII, Numbers
-from biaskit._words import BETTER, LOWEST, OPEN, Result, Row, compared, headline, kind, listed, title
+from biaskit.telling.numbers import ASCII, Numbers
+from biaskit.telling.words import BETTER, LOWEST, OPEN, Result, Row, compared, headline, kind, listed, title
 
 __all__ = ["hint", "methods", "notes", "rests_on", "settle"]
 

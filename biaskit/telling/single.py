@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from biaskit._numbers import ASCII, Numbers
-from biaskit._words import (
+from biaskit.stats import ENOUGH
+from biaskit.telling.numbers import ASCII, Numbers
+from biaskit.telling.words import (
     ACCURACY,
     LOWEST,
     Result,
@@ -19,7 +20,6 @@ from biaskit._words import (
     title,
     told,
 )
-from biaskit.stats import ENOUGH
 
 __all__ = ["alone", "audit", "gap_readings", "scope"]
 

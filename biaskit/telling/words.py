@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from biaskit._numbers import Numbers
+from biaskit.telling.numbers import Numbers
 
 Result = Mapping[str, Any]
 Row = Mapping[str, Any]

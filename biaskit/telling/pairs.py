@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from biaskit._numbers import ASCII, Numbers
-from biaskit._words import (
+from biaskit.telling.numbers import ASCII, Numbers
+from biaskit.telling.words import (
     ACCURACY,
     IDENTICAL,
     NONE,

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from biaskit._numbers import TYPOGRAPHIC, visible
-from biaskit._panels import MOST_ROWS, Panel, continuity, groups, own_axes
-from biaskit._strips import Strips, forest, seeds
-from biaskit._svg import CLASSES, DARK, LIGHT, chart_css, escaped, key, short, tag
+from biaskit.telling.numbers import TYPOGRAPHIC, visible
+from biaskit.telling.panels import MOST_ROWS, Panel, continuity, groups, own_axes
+from biaskit.telling.strips import Strips, forest, seeds
+from biaskit.telling.svg import CLASSES, DARK, LIGHT, chart_css, escaped, key, short, tag
 
 __all__ = [
     "CLASSES",

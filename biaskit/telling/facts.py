@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from biaskit import _notes
-from biaskit._numbers import TYPOGRAPHIC
+from biaskit.telling import notes
+from biaskit.telling.numbers import TYPOGRAPHIC
 
 __all__ = ["data_facts", "facts"]
 
@@ -71,7 +71,7 @@ def _design(result: Row) -> list[tuple[str, str]]:
     margin, looks = result["margin"], ", ".join(map(str, result["looks"]))
     return [
         ("Seeds", ", ".join(map(str, result["seeds"]))),
-        ("Method", _notes.methods(result)),
+        ("Method", notes.methods(result)),
         ("Margin", TYPOGRAPHIC.points(margin) if margin is not None else "none given"),
         ("Verdicts", f"at most {100 * result['alpha']:g} % false, Holm over all of them; looks so far: {looks} seeds"),
         ("Reference", result.get("reference") or ""),
@@ -90,7 +90,7 @@ def _model(result: Row) -> list[tuple[str, str]]:
         ("What", arm["summary"]),
         ("Paper", arm["paper"] or ""),
         ("Stored run", "; ".join(runs)),
-        ("Method", _notes.methods(result)),
+        ("Method", notes.methods(result)),
     ]
 
 

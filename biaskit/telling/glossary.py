@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from biaskit._numbers import TYPOGRAPHIC
+from biaskit.telling.numbers import TYPOGRAPHIC
 
 __all__ = ["glossary"]
 

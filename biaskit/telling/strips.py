@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from biaskit._numbers import TYPOGRAPHIC, shown
-from biaskit._svg import CLASSES, MARKERS, ink, tag, tick_label, ticks
+from biaskit.telling.numbers import TYPOGRAPHIC, shown
+from biaskit.telling.svg import CLASSES, MARKERS, ink, tag, tick_label, ticks
 
 __all__ = ["Strip", "Strips", "forest", "seeds"]
 

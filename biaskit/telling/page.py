@@ -7,12 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from biaskit import _notes, plots, sentences
-from biaskit import _report_tables as tables
-from biaskit._numbers import TYPOGRAPHIC, shown
-from biaskit._report_facts import data_facts, facts
-from biaskit._report_glossary import glossary
-from biaskit._words import BETTER, NONE, OPEN, SAME, WORSE
+from biaskit.telling import notes, plots, sentences, tables
+from biaskit.telling.facts import data_facts, facts
+from biaskit.telling.glossary import glossary
+from biaskit.telling.numbers import TYPOGRAPHIC, shown
+from biaskit.telling.words import BETTER, NONE, OPEN, SAME, WORSE
 
 __all__ = ["page", "upper"]
 
@@ -48,9 +47,9 @@ def page(result: Row) -> dict[str, Any]:
         "pairs": _pairs(result),
         "shown_pairs": SHOWN_PAIRS,
         "classes": plots.CLASSES,
-        "settle": [] if audit else _notes.settle(result, TYPOGRAPHIC),
+        "settle": [] if audit else notes.settle(result, TYPOGRAPHIC),
         "hint": _hint(result),
-        "rests": _notes.rests_on(result, TYPOGRAPHIC),
+        "rests": notes.rests_on(result, TYPOGRAPHIC),
         "numbers_line": _numbers_line(result),
         "main": [{**m, "direction": _direction(m)} for m in _main(result)],
         "arms": [_arm(result, i, a) for i, a in enumerate(result["arms"])],
@@ -158,7 +157,7 @@ def _pairs(result: Row) -> list[sentences.Pair]:
 
 
 def _hint(result: Row) -> dict[str, str] | None:
-    hint = _notes.hint(result)
+    hint = notes.hint(result)
     if hint is None:
         return None
     parts = [f"{hint['new_runs']} new runs"] if hint.get("new_runs") else []

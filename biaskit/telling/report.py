@@ -13,11 +13,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from biaskit import plots
-from biaskit._numbers import visible
-from biaskit._report_page import page as gathered
-from biaskit._report_page import upper
 from biaskit.errors import DataError
+from biaskit.telling import plots
+from biaskit.telling.numbers import visible
+from biaskit.telling.page import page as gathered
+from biaskit.telling.page import upper
 
 __all__ = ["render", "report", "write_report"]
 

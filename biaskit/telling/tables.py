@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from biaskit._numbers import TYPOGRAPHIC, shown
-from biaskit._panels import standing
-from biaskit.plots import CLASSES
 from biaskit.stats import ENOUGH
+from biaskit.telling.numbers import TYPOGRAPHIC, shown
+from biaskit.telling.panels import standing
+from biaskit.telling.plots import CLASSES
 
 __all__ = [
     "Cell",

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from biaskit import _single
-from biaskit._numbers import ASCII, Numbers
-from biaskit._pairs import Pair, pairs
-from biaskit._words import (
+from biaskit.telling import single
+from biaskit.telling.numbers import ASCII, Numbers
+from biaskit.telling.pairs import Pair, pairs
+from biaskit.telling.words import (
     ACCURACY,
     BETTER,
     IDENTICAL,
@@ -55,9 +55,9 @@ def verdict(result: Result, numbers: Numbers = ASCII) -> list[str]:
     """
     arms = [a["name"] for a in result["arms"]]
     if result["kind"] == "audit":
-        return _single.audit(result, numbers)
+        return single.audit(result, numbers)
     if len(arms) == 1:
-        return _single.alone(result, arms[0], numbers)
+        return single.alone(result, arms[0], numbers)
     rows = compared(result, result["reliance"]["metric"])
     if len(result["seeds"]) < 3:
         count = "one seed" if len(result["seeds"]) == 1 else "two seeds"
@@ -182,7 +182,7 @@ def decided_by(result: Result) -> str:
     count = len(result["seeds"])
     seeds = "one seed" if count == 1 else f"{count} seeds"
     if result["kind"] == "audit":
-        return _single.scope(result)
+        return single.scope(result)
     measure = f"by the {title(result, metric)}: {meaning(result)}"
     if len(result["arms"]) == 1:
         return f"Measured {measure}; {seeds}."
@@ -199,7 +199,7 @@ def gaps(result: Result, numbers: Numbers = ASCII) -> list[str]:
         that a large p can say. Of an audit, also the lowest and highest value of every attribute.
     """
     if result["kind"] == "audit":
-        return _single.gap_readings(result, numbers)
+        return single.gap_readings(result, numbers)
     words = result["reliance"]["attribute_words"]
     rows = [(a["name"], headline(result, "gap", a["name"])) for a in result["arms"]]
     beyond = "in these runs", "but other seeds may show none"
