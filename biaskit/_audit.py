@@ -121,8 +121,9 @@ def audit(
     --------
     >>> from biaskit import testing
     >>> data = testing.tiny()
-    >>> audit(testing.reads("label"), data, analyzers=["group_accuracy"])["group_accuracy"].table["accuracy"].min()
-    1.0
+    >>> found = audit(testing.reads("label"), data, analyzers=["group_accuracy"], device="cpu")
+    >>> found["group_accuracy"].table["accuracy"].tolist()
+    [1.0, 1.0, 1.0, 1.0]
     """
     wanted = resolve_analyzers(analyzers)
     where = machine(device).device

@@ -7,6 +7,7 @@ A built-in is listed in its subpackage's ``__all__``; a third party's comes thro
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import importlib.metadata
 import inspect
@@ -162,7 +163,7 @@ def first_problem(error: Any, where: str) -> str:
 def _known(kind: str) -> dict[str, importlib.metadata.EntryPoint | None]:
     """Every name of a kind; None stands for a built-in."""
     found: dict[str, importlib.metadata.EntryPoint | None] = dict.fromkeys(_exported(KINDS[kind]))
-    for entry in importlib.metadata.entry_points(group=f"biaskit.{plural(kind)}"):
+    for entry in _installed(f"biaskit.{plural(kind)}"):
         name = entry.name.replace("-", "_")
         if name in found:
             other = found[name]
@@ -172,6 +173,12 @@ def _known(kind: str) -> dict[str, importlib.metadata.EntryPoint | None]:
             )
         found[name] = entry
     return found
+
+
+@functools.cache
+def _installed(group: str) -> tuple[importlib.metadata.EntryPoint, ...]:
+    """The entry points of a group; reading those of every installed package takes a while, so once per process."""
+    return tuple(importlib.metadata.entry_points(group=group))
 
 
 def _folder(package: str) -> Path:

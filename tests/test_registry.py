@@ -104,7 +104,7 @@ def plugin(monkeypatch):
     module = types.ModuleType("a_plugin")
     monkeypatch.setitem(sys.modules, "a_plugin", module)
     monkeypatch.setattr(
-        importlib.metadata, "entry_points", lambda group: [entry for entry in entries if entry.group == group]
+        "biaskit.registry._installed", lambda group: tuple(one for one in entries if one.group == group)
     )
 
     def install(kind, name, function=None, attribute=None):

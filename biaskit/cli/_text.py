@@ -35,7 +35,7 @@ LOWEST = 5
 """Groups of an audit that are told."""
 MOST_PAIRS = 6
 """More pairs than this and only those with the first arm are printed."""
-TABLE = ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds")
+TABLE = ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds", "ds")
 BETTER = {"lower": "lower", "higher": "higher", "zero": "near 0"}
 STYLES = {"better": "#009e73", "worse": "#d55e00"}
 
@@ -310,7 +310,7 @@ def _differences_table(result: Row, width: int | None) -> list[Line]:
 
 def _difference(metric: Row, row: Row, *, joint: bool) -> list[str]:
     """Write one difference: measure, arms, mean, interval, verdict."""
-    unit = ", points" if metric["unit"] in ("%", "points") else ""
+    unit = ", ratio" if row.get("ratio") else ", points" if metric["unit"] in ("%", "points") else ""
     ends = {"low": row["low_together"], "high": row["high_together"]} if joint else {}
     value, low, high = shown(ASCII, metric, {**row, **ends}, key="estimate")
     word = row["verdict"] or ""
