@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import inspect
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +23,7 @@ from biaskit.disk import disk_errors, plain
 from biaskit.errors import BiaskitError, DataError, UnsupportedModel
 from biaskit.measures import ArmEvidence, Ground
 from biaskit.output import write_result
-from biaskit.recipes import Arm
+from biaskit.recipes import Arm, fingerprint, source_fingerprint
 from biaskit.registry import bind, find
 from biaskit.runs import Run, prediction_table
 from biaskit.subject import Column, Result, Subject
@@ -221,12 +219,8 @@ def analyze_run(run: Run, data: Dataset, wanted: Mapping[str, Mapping[str, Any]]
     results, failed = {}, {}
     for name, options in wanted.items():
         function = find("analyzer", name)
-        key = hashlib.sha256(
-            (
-                inspect.getsource(inspect.getmodule(function) or function) + json.dumps(plain(options), sort_keys=True)
-            ).encode()
-        ).hexdigest()[:12]
-        stem = run.folder / "analyses" / f"{name}-{key}"
+        code = source_fingerprint([function], lambda _, other: other.startswith("biaskit."))
+        stem = run.folder / "analyses" / f"{name}-{fingerprint([code, options])[:12]}"
         stored = _read(stem, name)
         if stored is not None:
             results[name] = stored

@@ -146,7 +146,9 @@ def load(data: str | Path) -> Dataset:
     wanted = next((one for one in known if one.replace("-", "_") == name.replace("-", "_")), None)
     folder = home() / "data" / (wanted or name)
     if (folder / "card.toml").is_file():
-        return open_dataset(folder)
+        stored = open_dataset(folder)
+        if wanted is None or _as_shipped(stored.card, wanted):
+            return stored
     if wanted is None:
         raise UnknownName("dataset", name, known)
     return build(wanted)
@@ -155,13 +157,15 @@ def load(data: str | Path) -> Dataset:
 def default_folder(dataset: Dataset) -> Path:
     """Where ``biaskit build`` writes without ``--out``: changed cards get a name of their own."""
     card = dataset.card
-    usual = card.get("seed") == 0 and dataset.name in card_names("dataset")
-    if usual:
-        # The name alone does not tell: a user's file may be a changed copy of a shipped card.
-        path = card_path("dataset", dataset.name)
-        shipped = _bound(load_card("dataset", read_toml(path), path.name), path.name)
-        usual = all(card.get(key) == value for key, value in shipped.items() if key != "counts")
+    usual = card.get("seed") == 0 and dataset.name in card_names("dataset") and _as_shipped(card, dataset.name)
     return home() / "data" / (dataset.name if usual else f"{dataset.name}-{dataset.fingerprint[:8]}")
+
+
+def _as_shipped(card: Mapping[str, Any], name: str) -> bool:
+    """Whether a built set is of the card shipped under a name: the name alone does not tell, cards change."""
+    path = card_path("dataset", name)
+    shipped = _bound(load_card("dataset", read_toml(path), path.name), path.name)
+    return all(card.get(key) == value for key, value in shipped.items() if key != "counts")
 
 
 def bind_component(kind: str, component: Component, where: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from biaskit.data import Batch, Dataset
+from biaskit.disk import disk_errors
 from biaskit.errors import BiaskitError, SpecError, StoreError
-from biaskit.images import ArrayImages
+from biaskit.images import ArrayImages, Images
 from biaskit.registry import find
 from biaskit.rng import derive, scoped, torch_generator
 
@@ -140,61 +141,34 @@ def fit(
     labels = torch.from_numpy(dataset.labels).to(device)
     groups = torch.from_numpy(dataset.group_ids).to(device)
     model.to(device).train()
-    history: list[dict[str, float]] = []
     state = _load_state(resume, device) if resume is not None and resume.exists() else None
+    history: list[dict[str, float]] = list(state["history"]) if state else []
 
     for number, stage in enumerate(card["stage"]):
         if state is not None and number < state["stage"]:
             continue
-        loss_function = _part("loss", stage["loss"], dataset).to(device)
-        perturb = _perturbation(stage.get("perturbation"))
-        if perturb is None and getattr(loss_function, "needs_perturbation", False):
-            raise SpecError(
-                f"{card['name']}: stage.{number}.loss {stage['loss']['name']} compares images with perturbed copies; "
-                f'add to the stage: perturbation = {{ name = "color" }}'
-            )
-        parameters = [*model.parameters(), *loss_function.parameters()]
-        optimizer = _optimizer(parameters, stage["optimizer"])
-        epochs = stage["epochs"]
-        parts = max(1, math.ceil(len(rows) / stage["batch_size"]))
+        one = _Stage.of(card, number, model, dataset, fabric, images, labels, groups)
         first = 0
         if state is not None and number == state["stage"]:
-            model.load_state_dict(state["model"])
-            loss_function.load_state_dict(state["loss"])
-            optimizer.load_state_dict(state["optimizer"])
-            history, first = list(state["history"]), int(state["epoch"]) + 1
-
-        for epoch in range(first, epochs):
+            one.load(state)
+            first = int(state["epoch"]) + 1
+        parts = max(1, math.ceil(len(rows) / stage["batch_size"]))
+        for epoch in range(first, stage["epochs"]):
             order = rows[torch.randperm(len(rows), generator=torch_generator(seed, "order", number, epoch))]
             generator = torch_generator(seed, "perturbation", number, epoch, device=device)
-            total = torch.zeros((), device=device)
+            total, seen = torch.zeros((), device=device), 0
             started = last = time.perf_counter()
             with scoped(derive(seed, "global", number, epoch)), _determinism(where):
-                for step, index in enumerate(order.tensor_split(parts)):
-                    progress = (epoch * parts + step) / (epochs * parts)
-                    _set_rate(optimizer, stage, progress)
-                    # Gathering, scaling and perturbing are tensor code on the device; only the index travels.
-                    picked = index.to(device)
-                    clean = images.gather(index if images is dataset.images else picked).to(device).float().div_(255.0)
-                    perturbed = perturb(clean, generator) if perturb is not None else None
-                    batch = Batch(clean, perturbed, labels[picked], groups[picked], picked, progress, generator)
-                    with fabric.autocast():
-                        loss = loss_function(model, batch)
-                    optimizer.zero_grad(set_to_none=True)
-                    fabric.backward(loss)
-                    if stage.get("clip"):
-                        nn.utils.clip_grad_norm_(parameters, stage["clip"])
-                    optimizer.step()
-                    total += loss.detach() * len(index)
+                for part, index in enumerate(order.tensor_split(parts)):
+                    progress = (epoch * parts + part) / (stage["epochs"] * parts)
+                    loss = one.step(index.to(device), progress, generator)
+                    total += loss * len(index)
+                    seen += len(index)
                     now = time.perf_counter()
                     if tick is not None and now - last > 0.1:
                         last = now
-                        done = (step + 1) * len(index)
-                        tick(
-                            Tick(
-                                number, epoch, epochs, (step + 1) / parts, done / (now - started), float(loss.detach())
-                            )
-                        )
+                        rate = seen / (now - started)
+                        tick(Tick(number, epoch, stage["epochs"], (part + 1) / parts, rate, float(loss)))
             mean = float(total) / len(rows)
             if not math.isfinite(mean):
                 raise BiaskitError(
@@ -203,10 +177,68 @@ def fit(
                 )
             history.append({"stage": number, "epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started})
             if resume is not None:
-                _save_state(resume, number, epoch, model, loss_function, optimizer, history)
+                _save_state(resume, {"stage": number, "epoch": epoch, "history": history, **one.state()})
         state = None
     model.eval()
     return history
+
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """What the steps of one stage share."""
+
+    card: Mapping[str, Any]
+    model: nn.Module
+    loss: nn.Module
+    perturb: Callable[[Tensor, torch.Generator], Tensor] | None
+    optimizer: torch.optim.Optimizer
+    fabric: Any
+    images: Images
+    labels: Tensor
+    groups: Tensor
+
+    @classmethod
+    def of(
+        cls, card: Mapping[str, Any], number: int, model: nn.Module, dataset: Dataset, fabric: Any, *data: Any
+    ) -> _Stage:
+        stage = card["stage"][number]
+        loss = _part("loss", stage["loss"], dataset).to(fabric.device)
+        perturb = _perturbation(stage.get("perturbation"))
+        if perturb is None and getattr(loss, "needs_perturbation", False):
+            raise SpecError(
+                f"{card['name']}: stage.{number}.loss {stage['loss']['name']} compares images with perturbed copies; "
+                f'add to the stage: perturbation = {{ name = "color" }}'
+            )
+        optimizer = _optimizer([*model.parameters(), *loss.parameters()], stage["optimizer"])
+        return cls(stage, model, loss, perturb, optimizer, fabric, *data)
+
+    def step(self, index: Tensor, progress: float, generator: torch.Generator) -> Tensor:
+        """One step on some rows; the loss, detached."""
+        # Gathering, scaling and perturbing are tensor code on the device; only the index travels.
+        clean = self.images.gather(index).to(index.device).float().div_(255.0)
+        perturbed = self.perturb(clean, generator) if self.perturb is not None else None
+        batch = Batch(clean, perturbed, self.labels[index], self.groups[index], index, progress, generator)
+        factor = 0.5 * (1 + math.cos(math.pi * progress)) if self.card["schedule"] == "cosine" else 1.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.card["optimizer"]["lr"] * factor
+        with self.fabric.autocast():
+            loss: Tensor = self.loss(self.model, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        if self.card.get("clip"):
+            trained = [weights for group in self.optimizer.param_groups for weights in group["params"]]
+            nn.utils.clip_grad_norm_(trained, self.card["clip"])
+        self.optimizer.step()
+        return loss.detach()
+
+    def state(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {"model": self.model, "loss": self.loss, "optimizer": self.optimizer}
+        return {name: part.state_dict() for name, part in parts.items()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.loss.load_state_dict(state["loss"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
 
 @torch.inference_mode()
@@ -245,32 +277,24 @@ def _perturbation(component: Mapping[str, Any] | None) -> Callable[[Tensor, torc
 def _optimizer(parameters: list[nn.Parameter], options: Mapping[str, Any]) -> torch.optim.Optimizer:
     lr, decay = options["lr"], options["weight_decay"]
     if options["name"] == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=options["momentum"], weight_decay=decay, nesterov=True)
+        return torch.optim.SGD(
+            parameters, lr=lr, momentum=options["momentum"], weight_decay=decay, nesterov=options["momentum"] > 0
+        )
     kind = torch.optim.Adam if options["name"] == "adam" else torch.optim.AdamW
     return kind(parameters, lr=lr, weight_decay=decay, fused=True)
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, stage: Mapping[str, Any], progress: float) -> None:
-    factor = 0.5 * (1 + math.cos(math.pi * progress)) if stage["schedule"] == "cosine" else 1.0
-    for group in optimizer.param_groups:
-        group["lr"] = stage["optimizer"]["lr"] * factor
-
-
-def _determinism(where: Machine) -> Any:
+@contextmanager
+def _determinism(where: Machine) -> Iterator[None]:
     """Refuse nondeterministic CUDA kernels while a deterministic run is asked for; the CPU's are deterministic."""
-    if torch.device(where.device).type == "cpu" or not where.deterministic:
-        return nullcontext()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    return _deterministic_algorithms()
-
-
-class _deterministic_algorithms:  # noqa: N801
-    def __enter__(self) -> None:
-        self.before = torch.are_deterministic_algorithms_enabled()
+    before = torch.are_deterministic_algorithms_enabled()
+    if torch.device(where.device).type != "cpu" and where.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-
-    def __exit__(self, *_: object) -> None:
-        torch.use_deterministic_algorithms(self.before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def _load_state(path: Path, device: torch.device) -> dict[str, Any]:
@@ -282,25 +306,10 @@ def _load_state(path: Path, device: torch.device) -> dict[str, Any]:
     return state
 
 
-def _save_state(
-    path: Path,
-    stage: int,
-    epoch: int,
-    model: nn.Module,
-    loss: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    history: list[dict[str, float]],
-) -> None:
-    state = {
-        "stage": stage,
-        "epoch": epoch,
-        "model": model.state_dict(),
-        "loss": loss.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "history": history,
-    }
+def _save_state(path: Path, state: Mapping[str, Any]) -> None:
     part = path.with_suffix(".part")
-    torch.save(state, part)
-    with part.open("rb") as stream:
-        os.fsync(stream.fileno())
-    os.replace(part, path)
+    with disk_errors(path):
+        torch.save(dict(state), part)
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(part, path)

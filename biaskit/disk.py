@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,23 @@ from biaskit.errors import DataError, StoreError
 from biaskit.images import IN_MEMORY, ArrayImages, Images, chunks
 from biaskit.specs import read_toml
 
-__all__ = ["FORMAT", "disk_errors", "new_folder", "open_dataset", "save_dataset", "sha256", "verify"]
+__all__ = [
+    "FILES",
+    "FORMAT",
+    "check_replaceable",
+    "disk_errors",
+    "new_folder",
+    "open_dataset",
+    "save_dataset",
+    "sha256",
+    "verify",
+]
 
 #: The newest folder layout this version reads.
 FORMAT = 1
 _CHECKSUMS = "checksums.json"
+#: What a data set folder holds.
+FILES = (_CHECKSUMS, "card.toml", "images.npy", "masks.npy", "preview.png", "table.parquet")
 
 
 @contextmanager
@@ -54,23 +66,46 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: {reason}") from None
 
 
-@contextmanager
-def new_folder(path: Path, *, marker: str) -> Iterator[Path]:
-    """A folder that appears whole: work in the yielded one, which is renamed to ``path`` at the end.
+def check_replaceable(path: Path, holds: Sequence[str]) -> None:
+    """Whether a folder may be written as a whole: it is not there, is empty, or holds what we write and nothing else.
 
-    A folder that is already there is replaced if it is empty or holds ``marker``, the file that shows it is of the
-    same kind; anything else is left alone with an error.
+    Parameters
+    ----------
+    path : Path
+    holds : sequence of str
+        Names of the files and folders of its kind; the first one is always among them.
+
+    Raises
+    ------
+    StoreError
+        It is a file, the current folder, a mount point, or holds something of somebody else's.
     """
     with disk_errors(path):
         if path.exists() and not path.is_dir():
             raise StoreError(f"{path} is a file; choose another folder with --out")
-        if path.is_dir() and (path.is_mount() or path.resolve() == Path.cwd()):
+        if not path.is_dir():
+            return
+        if path.is_mount() or path.resolve() == Path.cwd():
             raise StoreError(
                 f"{path} is the current folder or a mount point, which cannot be replaced as a whole; "
                 "choose a folder inside it with --out"
             )
-        if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
-            raise StoreError(f"{path} holds other files; choose an empty or a new folder with --out")
+        present = sorted(one.name for one in path.iterdir())
+        other = [name for name in present if name not in holds]
+        if other or (present and holds[0] not in present):
+            raise StoreError(
+                f"{path} holds other files ({(other or present)[0]}); choose an empty or a new folder with --out"
+            )
+
+
+@contextmanager
+def new_folder(path: Path, *, holds: Sequence[str]) -> Iterator[Path]:
+    """A folder that appears whole: work in the yielded one, which is renamed to ``path`` at the end.
+
+    One that is there already is replaced if :func:`check_replaceable` allows it.
+    """
+    check_replaceable(path, holds)
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
@@ -90,7 +125,7 @@ def new_folder(path: Path, *, marker: str) -> Iterator[Path]:
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
     """Write images, masks, table, card, preview and checksums; the same data gives the same bytes."""
-    with new_folder(folder, marker=_CHECKSUMS) as work:
+    with new_folder(folder, holds=FILES) as work:
         _write_npy(work / "images.npy", dataset.images)
         if dataset.masks is not None:
             _write_npy(work / "masks.npy", dataset.masks)

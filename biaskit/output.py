@@ -13,14 +13,17 @@ from biaskit.disk import new_folder
 from biaskit.telling.plots import figures
 from biaskit.telling.report import write_report
 
-__all__ = ["write_result"]
+__all__ = ["FILES", "write_result"]
+
+#: What a folder of results holds.
+FILES = ("result.json", "predictions.parquet", "tables", "figures", "report.html")
 
 
 def write_result(
     folder: Path, result: Mapping[str, Any], predictions: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
 ) -> Path:
     """Write result.json, predictions.parquet, tables/*.csv, figures/*.svg and report.html."""
-    with new_folder(folder, marker="result.json") as work:
+    with new_folder(folder, holds=FILES) as work:
         (work / "result.json").write_text(json.dumps(result, indent=1, allow_nan=False), encoding="utf-8")
         predictions.to_parquet(work / "predictions.parquet", index=False)
         (work / "tables").mkdir()

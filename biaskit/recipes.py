@@ -8,7 +8,6 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import biaskit._train as loop
@@ -17,6 +16,7 @@ from biaskit.data import Dataset
 from biaskit.disk import plain
 from biaskit.errors import SpecError, nearest
 from biaskit.registry import find
+from biaskit.rng import derive
 from biaskit.specs import (
     RecipeCard,
     Training,
@@ -29,7 +29,7 @@ from biaskit.specs import (
     read_toml,
 )
 
-__all__ = ["Arm", "bind_arms", "code_fingerprint"]
+__all__ = ["Arm", "bind_arms", "code_fingerprint", "fingerprint", "source_fingerprint"]
 
 
 @dataclass(frozen=True)
@@ -106,29 +106,36 @@ def code_fingerprint(card: Mapping[str, Any]) -> str:
         functions.append(find("loss", stage["loss"]["name"]))
         if "perturbation" in stage:
             functions.append(find("perturbation", stage["perturbation"]["name"]))
-    modules: dict[str, ModuleType] = {loop.__name__: loop}
-    for function in functions:
-        _collect(function, modules)
-    digest = hashlib.sha256()
-    for name in sorted(modules):
-        digest.update(inspect.getsource(modules[name]).encode())
-    return digest.hexdigest()
+
+    def beside(module: str, other: str) -> bool:
+        package = module.rpartition(".")[0]
+        return package != "biaskit" and other.rpartition(".")[0] == package
+
+    return source_fingerprint([loop.fit, derive, *functions], beside)
 
 
-def _collect(function: Callable[..., Any], modules: dict[str, ModuleType]) -> None:
-    """The module of a function, and the modules beside it that it takes names from."""
-    pending = [function.__module__]
+def source_fingerprint(functions: Sequence[Callable[..., Any]], follows: Callable[[str, str], bool]) -> str:
+    """SHA-256 over the source text of functions' modules, and of those they take names from as far as it matters.
+
+    Parameters
+    ----------
+    functions : sequence of callable
+    follows : callable
+        ``(module, other) -> bool``: whether what ``module`` takes from ``other`` counts.
+    """
+    pending, texts = [function.__module__ for function in functions], {}
     while pending:
         name = pending.pop()
-        if name in modules or name == "__main__":
+        if name in texts or name == "__main__":
             continue
-        module = modules[name] = importlib.import_module(name)
-        package = name.rpartition(".")[0] or name
-        pending += [
-            one.__module__
+        module = importlib.import_module(name)
+        texts[name] = inspect.getsource(module)
+        taken = {
+            one.__name__ if inspect.ismodule(one) else str(getattr(one, "__module__", ""))
             for one in vars(module).values()
-            if getattr(one, "__module__", None) and str(one.__module__).startswith(package + ".")
-        ]
+        }
+        pending += [other for other in taken if other and other != name and follows(name, other)]
+    return hashlib.sha256("".join(texts[name] for name in sorted(texts)).encode()).hexdigest()
 
 
 def fingerprint(content: Any) -> str:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 import biaskit
 from biaskit._train import Machine, Tick, evaluate, fit, machine, make_model
 from biaskit.data import Dataset, coded
-from biaskit.disk import disk_errors, new_folder
+from biaskit.disk import new_folder
 from biaskit.errors import StoreError
 from biaskit.home import home
 from biaskit.recipes import Arm, bind_arms, code_fingerprint, fingerprint
@@ -37,6 +37,7 @@ from biaskit.rng import derive
 __all__ = ["Run", "clean", "open_run", "prediction_table", "run_fingerprint", "stored_runs", "train", "train_arm"]
 
 _DONE = "run.json"
+_FILES = (_DONE, "model.safetensors", "history.csv", "predictions.parquet", "analyses")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +142,7 @@ def train_arm(arm: Arm, data: Dataset, seed: int, where: Machine, tick: Callable
     folder = home() / "runs" / key[:16]
     if (folder / _DONE).is_file():
         return _as_asked(open_run(folder, stored=True), arm)
-    with disk_errors(folder), _lock(folder):
+    with _lock(folder):
         if (folder / _DONE).is_file():
             return _as_asked(open_run(folder, stored=True), arm)
         resume = folder.with_name(f"{folder.name}.resume")
@@ -149,10 +150,10 @@ def train_arm(arm: Arm, data: Dataset, seed: int, where: Machine, tick: Callable
         history = fit(model, data, arm.card, seed=seed, where=where, resume=resume, tick=tick)
         rows = np.flatnonzero((data.table["split"] != "train").to_numpy())
         predictions = prediction_table(data, rows, evaluate(model, data, rows, where.device))
-        with new_folder(folder, marker=_DONE) as work:
+        with new_folder(folder, holds=_FILES) as work:
             tensors = {name: one.detach().cpu().contiguous() for name, one in model.state_dict().items()}
             about = {"classes": list(data.classes), "model": dict(arm.card["model"]), "shape": list(data.images.shape)}
-            save_file(tensors, work / "model.safetensors", {"biaskit": json.dumps(about, sort_keys=True)})
+            _save_weights(tensors, work / "model.safetensors", {"biaskit": json.dumps(about, sort_keys=True)})
             pd.DataFrame(history).to_csv(work / "history.csv", index=False)
             predictions.to_parquet(work / "predictions.parquet", index=False)
             (work / _DONE).write_text(
@@ -273,6 +274,15 @@ def prediction_table(data: Dataset, rows: npt.NDArray[np.int64], logits: Tensor)
     frame["confidence"] = confidence.numpy()
     frame["logits"] = list(logits.numpy())
     return frame
+
+
+def _save_weights(tensors: dict[str, Tensor], path: Path, about: dict[str, str]) -> None:
+    try:
+        save_file(tensors, path, about)
+    except SafetensorError as error:
+        raise StoreError(
+            f"{path} cannot be written ({error}); free some space, or set BIASKIT_HOME elsewhere"
+        ) from None
 
 
 @contextmanager

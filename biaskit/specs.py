@@ -37,7 +37,7 @@ __all__ = [
 #: The newest card format this version reads.
 CARD_VERSION = 1
 
-_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Component(BaseModel):

@@ -348,7 +348,7 @@ def test_places_that_cannot_be_a_folder(tmp_path, monkeypatch):
 def test_a_folder_of_other_files_is_left_alone(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.tex").write_text("years of work")
-    with pytest.raises(StoreError, match=r"out holds other files; choose an empty or a new folder"):
+    with pytest.raises(StoreError, match=r"out holds other files \(thesis.tex\); choose an empty or a new folder"):
         save_dataset(tiny(), tmp_path / "out")
     assert leftovers(tmp_path) == ["out"]
     assert (tmp_path / "out/thesis.tex").read_text() == "years of work"
@@ -367,7 +367,7 @@ def test_an_empty_folder_and_an_older_set_are_replaced(saved, tmp_path):
 
 def test_new_folder_appears_whole_or_not_at_all(tmp_path):
     def interrupted():
-        with new_folder(tmp_path / "out", marker="x") as work:
+        with new_folder(tmp_path / "out", holds=("x", "a", "b")) as work:
             (work / "half").write_text("half")
             assert not (tmp_path / "out").exists()
             raise RuntimeError("mine")
@@ -375,7 +375,7 @@ def test_new_folder_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(RuntimeError, match="mine"):
         interrupted()
     assert leftovers(tmp_path) == []
-    with new_folder(tmp_path / "out", marker="x") as work:
+    with new_folder(tmp_path / "out", holds=("x", "a", "b")) as work:
         (work / "x").write_text("")
     assert leftovers(tmp_path) == ["out"]
 

@@ -132,21 +132,21 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, st
     recipe = recipe_card(tmp_path, "two", SEMCONT, TWO_STAGES)
     card = bind_arms([recipe], small())[0].card
     whole, history = fitted(card)
-    set_rate, count, resume = loop._set_rate, [0], tmp_path / "state.resume"
+    step, count, resume = loop._Stage.step, [0], tmp_path / "state.resume"
 
     def interrupt(*args):
         count[0] += 1
         if count[0] == steps:
             raise KeyboardInterrupt
-        set_rate(*args)
+        return step(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_set_rate", interrupt)
+        patch.setattr(loop._Stage, "step", interrupt)
         with pytest.raises(KeyboardInterrupt):
             fitted(card, resume=resume)
     assert resume.exists() == (steps > 16)
     count[0] = -10_000
-    monkeypatch.setattr(loop, "_set_rate", interrupt)
+    monkeypatch.setattr(loop._Stage, "step", interrupt)
     resumed, again = fitted(card, resume=resume)
     assert count[0] + 10_000 == 4 * 16 - (steps - 1) // 16 * 16  # 16 steps an epoch; finished epochs are not repeated
     assert equal(whole.state_dict(), resumed.state_dict())
@@ -161,9 +161,9 @@ def test_an_interrupted_call_goes_on_and_leaves_nothing_behind(tmp_path, monkeyp
     runs.clean()
     save = loop._save_state
 
-    def interrupt(path, stage, epoch, *rest):
-        save(path, stage, epoch, *rest)
-        if (stage, epoch) == (0, 1):
+    def interrupt(path, state):
+        save(path, state)
+        if (state["stage"], state["epoch"]) == (0, 1):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

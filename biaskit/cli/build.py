@@ -28,8 +28,10 @@ def build(
 
     from biaskit._build import build as build_dataset
     from biaskit._build import default_folder
-    from biaskit.disk import save_dataset
+    from biaskit.disk import FILES, check_replaceable, save_dataset
 
+    if out:
+        check_replaceable(Path(out), FILES)
     started = time.perf_counter()
     dataset = build_dataset(name, source=source, root=root, set=set or (), seed=seed)
     folder = Path(out) if out else default_folder(dataset)

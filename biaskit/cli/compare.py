@@ -37,11 +37,15 @@ def compare(
     from biaskit._compare import compare as run_comparison
     from biaskit._train import machine
     from biaskit.cli._progress import Reporter
+    from biaskit.disk import check_replaceable
+    from biaskit.output import FILES
     from biaskit.recipes import bind_arms
 
     data = load(on or DEFAULT)
     numbers = parse_seeds(seeds)
     total = len(arms) * (numbers if isinstance(numbers, int) else len(numbers))
+    if out:
+        check_replaceable(Path(out), FILES)
     bound = bind_arms(arms, data, set or ())
     where = machine(device, deterministic=deterministic)
     splits = ", ".join(f"{len(data.rows(split)):,} {split}" for split in data.splits if split != "twin")

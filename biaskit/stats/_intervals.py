@@ -64,7 +64,10 @@ def wilson(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> Interval:
         center = p + z**2 / (2 * size)
         spread = z * np.sqrt(np.maximum(p * (1 - p), 0) / size + z**2 / (4 * size**2))
         scale = 1 + z**2 / size
-        return np.clip((center - spread) / scale, 0, 1)[()], np.clip((center + spread) / scale, 0, 1)[()]
+        # Exact where rounding is not: nothing right gives a lower end of 0, everything right an upper end of 1.
+        low = np.where(k == 0, 0.0 * p, (center - spread) / scale)
+        high = np.where(k == size, 1.0 * p, (center + spread) / scale)
+        return np.clip(low, 0, 1)[()], np.clip(high, 0, 1)[()]
 
 
 def clopper_pearson(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> Interval:
