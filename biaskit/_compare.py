@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from biaskit import stats
-from biaskit._audit import Audit, analyze_run, collect, resolve_analyzers
+from biaskit._audit import DEFAULT_ANALYZERS, Audit, analyze_run, collect, resolve_analyzers
 from biaskit._result import assemble
 from biaskit._train import Machine, Tick, machine
-from biaskit.data import Dataset
+from biaskit.data import TWIN, Dataset
 from biaskit.errors import DataError, SpecError
 from biaskit.looks import record_look
 from biaskit.measures import ArmEvidence, Ground, metrics_of
@@ -150,7 +150,7 @@ def compare(
         A number n means 0 to n - 1. Below three there is no verdict. A call with more seeds goes on from the stored
         runs, and counts as another look.
     analyzers : sequence of str, or mapping of name to options
-        Default: group_accuracy, parity, counterfactual_flips, continuity.
+        Default: group_accuracy, continuity, with attributes parity, with twins counterfactual_flips.
     set : sequence of str
         Changes, ``[ARM:]KEY=VALUE``.
     reference : str, optional
@@ -174,7 +174,7 @@ def compare(
     started = time.time()
     bound = bind_arms(arms, data, set)
     numbers = _seed_list(seeds)
-    wanted = resolve_analyzers(analyzers)
+    wanted = resolve_analyzers(_applicable(data) if analyzers is None else analyzers)
     names = [arm.name for arm in bound]
     if reference is not None and reference not in names:
         raise SpecError(f"--reference {reference}: not among the arms {', '.join(names)}")
@@ -376,6 +376,13 @@ def run_all(
         audits[arm.name, seed] = analyze_run(runs[arm.name, seed], data, wanted, where.device)
         tell(Progress(number, total, arm.name, seed, "measured"))
     return runs, audits
+
+
+def _applicable(data: Dataset) -> list[str]:
+    """The default analyzers that this data set can serve: parity needs an attribute, flips need twins."""
+    lacking = set() if data.group_by else {"parity"}
+    lacking |= set() if TWIN in data.splits else {"counterfactual_flips"}
+    return [name for name in DEFAULT_ANALYZERS if name not in lacking]
 
 
 def _seed_list(seeds: int | Sequence[int]) -> list[int]:

@@ -305,7 +305,8 @@ def _differences_table(result: Row, width: int | None) -> list[Line]:
     title = next((m["title"] for m in result["metrics"] if m["name"] == result["reliance"]["metric"]), "")
     margin = result["margin"]
     rule = f"; differences under {ASCII.points(margin)} do not matter (--margin)" if margin is not None else ""
-    return lines + _wrapped(f"the {title} decides{rule}", width, style="dim")
+    decides = f"the {title} decides" if title else "accuracy decides: these data have no attribute to lean on"
+    return lines + _wrapped(f"{decides}{rule}", width, style="dim")
 
 
 def _difference(metric: Row, row: Row, *, joint: bool) -> list[str]:
