@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from biaskit.data import Source
 from biaskit.sources._files import File, Part, assemble, locate
@@ -49,11 +50,11 @@ def read_idx(
 
 def _part(images: Path, labels: Path) -> Part:
     # An idx file is a header, 4 bytes and 4 for every dimension, and then the values.
-    values = np.frombuffer(_bytes(labels), np.uint8, offset=8).astype(np.int64)
-    pixels = np.frombuffer(_bytes(images), np.uint8, offset=16).reshape(len(values), 28, 28, 1)
-    return pixels, values
+    values = _values(labels)[8:].astype(np.int64)
+    return _values(images)[16:].reshape(len(values), 28, 28, 1), values
 
 
-def _bytes(path: Path) -> bytes:
-    content = path.read_bytes()
-    return gzip.decompress(content) if path.suffix == ".gz" else content
+def _values(path: Path) -> npt.NDArray[np.uint8]:
+    if path.suffix == ".gz":
+        return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)
+    return np.fromfile(path, np.uint8)
