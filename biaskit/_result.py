@@ -81,19 +81,7 @@ def assemble(
         "groups": [row for one in evidence for row in group_rows(one, ground)],
         "attribute_values": [row for one in evidence for row in attribute_values(one, ground)],
         "differences": differences,
-        "verdicts": [
-            {
-                "contrast": f"{row['arm']} - {row['against']}",
-                "metric": row["metric"],
-                "estimate": row["estimate"],
-                "low": row["low"],
-                "high": row["high"],
-                "n_seeds": row["seeds"],
-                "verdict": row["verdict"],
-            }
-            for row in differences
-            if row["verdict"] is not None
-        ],
+        "verdicts": [_short_verdict(row) for row in differences if row["verdict"] is not None],
         "continuity": [row for one in evidence for row in _continuity(one)],
         "runs": [_run(run, one, ground) for run, one in runs],
         "failed": failed,
@@ -102,14 +90,7 @@ def assemble(
         "sprite": _sprite(ground),
         "hue": _uses_hue(arms),
         "versions": _versions(),
-        "machine": {
-            "system": f"{platform.system()} {platform.machine()}",
-            "cores": os.cpu_count(),
-            "device": _device_name(where.device),
-            "precision": where.precision,
-            "threads": where.threads,
-            "deterministic": where.deterministic,
-        },
+        "machine": _machine(where),
     }
     cleaned: dict[str, Any] = clean_json(result)
     return cleaned
@@ -303,6 +284,21 @@ def _uses_hue(arms: Sequence[Arm]) -> list[str]:
 def _versions() -> dict[str, str]:
     found = {"biaskit": biaskit.__version__, "python": platform.python_version()}
     return found | {name: importlib.metadata.version(name) for name in _VERSIONS}
+
+
+def _short_verdict(row: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: row[name] for name in ("metric", "estimate", "low", "high")}
+    contrast = f"{row['arm']} - {row['against']}"
+    return {"contrast": contrast, **kept, "n_seeds": row["seeds"], "verdict": row["verdict"]}
+
+
+def _machine(where: Machine) -> dict[str, Any]:
+    return {
+        **vars(where),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "device": _device_name(where.device),
+    }
 
 
 def _device_name(device: str) -> str:

@@ -33,7 +33,7 @@ def answers(rng, sizes, mu_a, mu_b, r=0.2, rho=0.4, seeds=10):
     return arms
 
 
-def within(measured, ranges):
+def check_within(measured, ranges):
     """Every measured number in its range, all of them named if one is not."""
     measured = np.atleast_1d(measured)
     ok = [low <= value <= high for value, (low, high) in zip(measured, ranges, strict=True)]
@@ -69,7 +69,7 @@ def test_a_rate_intervals(n):
 
     over, under = misses(stats.wilson)
     coverage = 1 - over - under
-    within([coverage.mean(), over.max()], [(0.945, 0.96), (0, 0.032)])
+    check_within([coverage.mean(), over.max()], [(0.945, 0.96), (0, 0.032)])
     over, under = misses(stats.clopper_pearson)
     assert (1 - over - under).min() >= 0.95
 
@@ -85,14 +85,14 @@ LAYOUT = {"equal": np.tile([50, 950], (10, 1)), "turning": np.array([[50, 950], 
 def test_b1_permutation_null(layout):
     rng, n = np.random.default_rng(11), LAYOUT[layout]
     hits = sum(stats.attribute_test(rng.binomial(n, ACCURACY), n, rng, 499).p <= 0.05 for _ in range(2_000))
-    within(hits / 2_000, [(0.030, 0.062)])
+    check_within(hits / 2_000, [(0.030, 0.062)])
 
 
 def test_b2_permutation_power():
     rng, n = np.random.default_rng(12), LAYOUT["equal"]
     p = expit(np.linspace(2.2, 5, 10)[:, None] + [-0.6, 0])
     hits = sum(stats.attribute_test(rng.binomial(n, p), n, rng, 499).p <= 0.05 for _ in range(1_000))
-    within(hits / 1_000, [(0.76, 0.87)])
+    check_within(hits / 1_000, [(0.76, 0.87)])
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_b2_permutation_power():
 def test_b3_pure_noise_floor(sizes, p, floor):
     rng, n = np.random.default_rng(13), np.array(sizes)[:, None]
     floors = [stats.noise_floor(rng.binomial(n, p), n, rng, draws=99).gap for _ in range(300)]
-    within(np.mean(floors), [(floor - 0.004, floor + 0.004)])
+    check_within(np.mean(floors), [(floor - 0.004, floor + 0.004)])
 
 
 # C, D: extremes of one model
@@ -115,14 +115,14 @@ ONE_BAD = np.array([0.70] + [0.95] * 19)
 def test_c_half_split_has_little_bias():
     rng, n = np.random.default_rng(21), np.full(10, 100)
     gaps = [stats.max_min_gap(rng.binomial(n, 0.9), n, rng) for _ in range(1_000)]
-    within(
+    check_within(
         [np.mean([g.estimate for g in gaps]), np.mean([g.observed for g in gaps])],
         [(-0.005, 0.005), (0.088, 0.096)],
     )
     counts = rng.binomial(MIXED, ONE_BAD, (1_000, 20))
     wga = np.mean([stats.worst_group(k, MIXED, rng).estimate for k in counts])
     gap = np.mean([stats.max_min_gap(k, MIXED, rng).estimate for k in counts])
-    within([wga, gap], [(0.695, 0.717), (0.230, 0.258)])
+    check_within([wga, gap], [(0.695, 0.717), (0.230, 0.258)])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_d_intervals_of_extremes(sizes, p):
         wga_hits += wga.low <= p.min() <= wga.high
         gap_hits += gap.low <= np.ptp(p) <= gap.high
         claims += gap.low > 0
-    within([wga_hits / sims, gap_hits / sims], [(0.965, 1), (0.965, 1)])
+    check_within([wga_hits / sims, gap_hits / sims], [(0.965, 1), (0.965, 1)])
     if np.ptp(p) == 0:
         assert claims / sims <= 0.005
 
@@ -153,7 +153,7 @@ def test_e_rate_of_an_arm(n, rate, least):
             for i, s in enumerate(SEEDS):
                 interval = stats.arm_rate(x[:s])
                 covered[i] += interval.low <= rate <= interval.high
-    within(covered / 1_000, [(low, 1) for low in least])
+    check_within(covered / 1_000, [(low, 1) for low in least])
 
 
 # F: the difference of two arms
@@ -161,35 +161,35 @@ def test_e_rate_of_an_arm(n, rate, least):
 
 def test_f1_null_many_images():
     found, _ = found_and_covered(np.random.default_rng(41), 1_000, [2_000], MU[0.95], MU[0.95])
-    within(found, [(0.015, 0.060), (0.022, 0.065), (0.022, 0.065)])
+    check_within(found, [(0.015, 0.060), (0.022, 0.065), (0.022, 0.065)])
 
 
 def test_f2_null_few_images():
     found, _ = found_and_covered(np.random.default_rng(42), 1_000, [50], MU[0.95], MU[0.95])
-    within(found, [(0, 0.025)] * 3)
+    check_within(found, [(0, 0.025)] * 3)
 
 
 def test_f3_effect_few_images():
     found, covered = found_and_covered(np.random.default_rng(43), 1_000, [50], MU[0.90], MU[0.97], truth=0.07)
-    within(covered, [(0.95, 1), (0.94, 1), (0.925, 1)])
-    within(found, [(0.25, 0.40), (0.60, 0.76), (0.89, 1)])
+    check_within(covered, [(0.95, 1), (0.94, 1), (0.925, 1)])
+    check_within(found, [(0.25, 0.40), (0.60, 0.76), (0.89, 1)])
 
 
 def test_f4_null_gap():
     groups = np.repeat([0, 1], [100, 1_900])
     mu, c = [MU[0.93], MU[0.97]], stats.image_coefficients([1, -1], groups)
     found, _ = found_and_covered(np.random.default_rng(44), 1_000, [100, 1_900], mu, mu, coefficients=c, groups=groups)
-    within(found, [(0, 0.05)] * 3)
+    check_within(found, [(0, 0.05)] * 3)
 
 
 def test_f5_effect_many_images():
     found, _ = found_and_covered(np.random.default_rng(45), 1_000, [2_000], MU[0.93], MU[0.95])
-    within(found, [(0.42, 0.56), (0.89, 0.97), (0.99, 1)])
+    check_within(found, [(0.42, 0.56), (0.89, 0.97), (0.99, 1)])
 
 
 def test_f6_null_unsteady_seeds():
     found, _ = found_and_covered(np.random.default_rng(46), 1_000, [2_000], MU_95_WIDE, MU_95_WIDE, r=0.8)
-    within(found, [(0.022, 0.070)] * 3)
+    check_within(found, [(0.022, 0.070)] * 3)
 
 
 def test_f7_null_unshared_seeds():
@@ -198,7 +198,7 @@ def test_f7_null_unshared_seeds():
         a, b = answers(rng, [2_000], MU[0.95], MU[0.95], rho=0)
         for i, (s, t) in enumerate([(3, 3), (5, 5), (3, 10)]):
             found[i] += stats.difference(a[:s], b[:t], None, None, range(s), range(100, 100 + t)).p <= 0.05
-    within(found / 2_000, [(0.012, 0.055), (0.02, 0.065), (0.025, 0.075)])
+    check_within(found / 2_000, [(0.012, 0.055), (0.02, 0.065), (0.025, 0.075)])
 
 
 # G: the difference of worst groups
@@ -220,12 +220,12 @@ def worst_group_verdicts(rng, rates_a, rates_b, sims=200):
 
 def test_g1_one_bad_group_against_ten_mild_ones():
     found = worst_group_verdicts(np.random.default_rng(51), [0.88] + [0.97] * 19, [0.90] * 10 + [0.97] * 10)
-    within(found, [(0, 0.07), (0, 0.09), (0, 0.13)])
+    check_within(found, [(0, 0.07), (0, 0.09), (0, 0.13)])
 
 
 def test_g2_one_group_repaired():
     found = worst_group_verdicts(np.random.default_rng(52), [0.80] + [0.97] * 19, [0.90] + [0.97] * 19)
-    within(found, [(0.15, 0.36), (0.40, 0.64), (0.82, 1)])
+    check_within(found, [(0.15, 0.36), (0.40, 0.64), (0.82, 1)])
 
 
 # H: distance scores
@@ -240,7 +240,7 @@ def test_h_log_ratio_null():
         a, b = (np.exp(0.3 * z + image + 0.4 * rng.normal(size=n) + 0.6 * rng.normal(size=(10, n))) for z in (z_a, z_b))
         for i, s in enumerate(SEEDS):
             found[i] += stats.log_ratio(a[:s], b[:s]).difference.p <= 0.05
-    within(found / 1_000, [(0.028, 0.072)] * 3)
+    check_within(found / 1_000, [(0.028, 0.072)] * 3)
 
 
 # J, K: what could have been seen; families
@@ -265,7 +265,7 @@ def test_j_smallest_detectable_and_equivalence(seeds):
     effect = stats.smallest_detectable(summary(0, 1.2, seeds))
     found = np.abs(mean + effect) >= stats.half_width(0.05, variance / seeds, 0.09, seeds - 1)
     equivalent = 4 - np.abs(mean + 4) >= stats.half_width(0.10, variance / seeds, 0.09, seeds - 1)
-    within([found.mean(), equivalent.mean()], [(0.78, 0.83), (0, 0.055)])
+    check_within([found.mean(), equivalent.mean()], [(0.78, 0.83), (0, 0.055)])
     for i in range(300):
         d = summary(mean[i] + effect, variance[i], seeds)
         assert (d.p <= 0.05) == found[i]

@@ -48,13 +48,7 @@ def compare(
         check_replaceable(Path(out), FILES)
     bound = bind_arms(arms, data, set or ())
     where = machine(device, deterministic=deterministic)
-    splits = ", ".join(f"{len(data.rows(split)):,} {split}" for split in data.splits if split != "twin")
-    networks = ", ".join(sorted({arm.card["model"]["name"] for arm in bound}))
-    say(
-        f"{data.name} {data.fingerprint[:8]}, {splits}; {total} runs ({', '.join(arm.name for arm in bound)}); "
-        f"{networks}, {where.device}, {where.precision}",
-        err=True,
-    )
+    say(_plan(data, bound, where, total), err=True)
     with Reporter(total) as reporter:
         try:
             comparison = run_comparison(
@@ -101,6 +95,16 @@ def parse_seeds(text: str) -> int | list[int]:
     except ValueError:
         raise SpecError(f"--seeds {text!r} is neither a number nor a list such as 0,1,2") from None
     return numbers[0] if "," not in text else numbers
+
+
+def _plan(data: Any, arms: Any, where: Any, total: int) -> str:
+    """What is about to run, in a line."""
+    splits = ", ".join(f"{len(data.rows(split)):,} {split}" for split in data.splits if split != "twin")
+    networks = ", ".join(sorted({arm.card["model"]["name"] for arm in arms}))
+    return (
+        f"{data.name} {data.fingerprint[:8]}, {splits}; {total} runs ({', '.join(arm.name for arm in arms)}); "
+        f"{networks}, {where.device}, {where.precision}"
+    )
 
 
 def _default_out(comparison: Any) -> Path:
