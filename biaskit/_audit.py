@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 
 from biaskit import stats
+from biaskit._build import as_dataset
 from biaskit._result import assemble
 from biaskit._train import machine
 from biaskit.data import Dataset
@@ -33,7 +33,7 @@ __all__ = ["DEFAULT_ANALYZERS", "Audit", "analyze_run", "audit", "audit_result",
 DEFAULT_ANALYZERS = ("group_accuracy", "parity", "counterfactual_flips", "continuity")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Audit(Mapping[str, Result]):
     """The results of one subject, by analyzer.
 
@@ -64,6 +64,10 @@ class Audit(Mapping[str, Result]):
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and key.replace("-", "_") in self.results
 
+    def __repr__(self) -> str:
+        failed = f"; failed: {', '.join(self.failed)}" if self.failed else ""
+        return f"<Audit of {self.name} on {self.subject.dataset.name}: {', '.join(self.results) or 'nothing'}{failed}>"
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.results)
 
@@ -86,7 +90,7 @@ class Audit(Mapping[str, Result]):
 
 def audit(
     model: nn.Module | Run,
-    data: Dataset,
+    data: Dataset | str | Path,
     *,
     analyzers: Sequence[str] | Mapping[str, Mapping[str, Any]] | None = None,
     device: str | None = None,
@@ -99,7 +103,7 @@ def audit(
     model : nn.Module or Run
         A module takes float images (B, 3, H, W) in [0, 1] and gives logits (B, K) in the order of ``data.classes``;
         normalization is its own business.
-    data : Dataset
+    data : Dataset, or a folder or name for :func:`biaskit.load`
     analyzers : sequence of str, or mapping of name to options
         Default: group_accuracy, parity, counterfactual_flips, continuity.
     device : str, optional
@@ -124,12 +128,12 @@ def audit(
     [1.0, 1.0, 1.0, 1.0]
     """
     wanted = resolve_analyzers(analyzers)
+    data = as_dataset(data)
     where = machine(device).device
     if isinstance(model, Run):
         # Stored answers belong to the images of the training's own data set; on any other the network answers anew.
         same = model.data == data.fingerprint
-        logits = torch.from_numpy(np.stack(model.predictions["logits"].to_list())) if same else None
-        subject = Subject(model.model, data, logits=logits, device=where)
+        subject = _LazySubject(model, data, where) if same else Subject(model.model, data, device=where)
     elif isinstance(model, nn.Module):
         subject = Subject(model, data, device=where)
     else:
@@ -205,6 +209,7 @@ def resolve_analyzers(
     """Analyzer -> bound options; unknown names and options are errors before anything runs."""
     if analyzers is None:
         analyzers = DEFAULT_ANALYZERS
+    analyzers = [analyzers] if isinstance(analyzers, str) else analyzers
     given = analyzers if isinstance(analyzers, Mapping) else {name: {} for name in analyzers}
     return {
         name.replace("-", "_"): bind(find("analyzer", name), options, f"analyzer {name}")
@@ -214,8 +219,7 @@ def resolve_analyzers(
 
 def analyze_run(run: Run, data: Dataset, wanted: Mapping[str, Mapping[str, Any]], device: str) -> Audit:
     """An audit of a stored run; each result is kept beside the run and never computed twice."""
-    logits = torch.from_numpy(np.stack(run.predictions["logits"].to_list()))
-    subject = _LazySubject(run, data, logits, device)
+    subject = _LazySubject(run, data, device)
     results, failed = {}, {}
     for name, options in wanted.items():
         function = find("analyzer", name)
@@ -237,8 +241,9 @@ def analyze_run(run: Run, data: Dataset, wanted: Mapping[str, Mapping[str, Any]]
 class _LazySubject(Subject):
     """A Subject whose network is read from the run only if an analyzer asks for it."""
 
-    def __init__(self, run: Run, data: Dataset, logits: torch.Tensor, device: str) -> None:
-        super().__init__(None, data, logits=logits, device=device)
+    def __init__(self, run: Run, data: Dataset, device: str) -> None:
+        super().__init__(None, data, device=device)
+        self.logits = run.logits(self.rows)
         self._run = run
 
     @property

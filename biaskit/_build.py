@@ -134,10 +134,11 @@ def load(data: str | Path) -> Dataset:
     ------
     DataError, UnknownName
     """
-    path = Path(data)
+    path, name = Path(data), str(data)
     if path.is_dir():
+        if name.replace("-", "_") in {one.replace("-", "_") for one in card_names("dataset")}:
+            raise DataError(f"{name} is a folder here and a shipped data set as well; write ./{name} for the folder")
         return open_dataset(path)
-    name = str(data)
     if name.endswith(".toml"):
         return build(name)
     if "/" in name or "\\" in name:
@@ -152,6 +153,11 @@ def load(data: str | Path) -> Dataset:
     if wanted is None:
         raise UnknownName("dataset", name, known)
     return build(wanted)
+
+
+def as_dataset(data: Dataset | str | Path) -> Dataset:
+    """A Dataset as it is, or :func:`load` of a folder or a name."""
+    return data if isinstance(data, Dataset) else load(data)
 
 
 def default_folder(dataset: Dataset) -> Path:

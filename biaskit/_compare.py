@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from biaskit import stats
 from biaskit._audit import DEFAULT_ANALYZERS, Audit, analyze_run, collect, resolve_analyzers
+from biaskit._build import as_dataset
 from biaskit._result import assemble
 from biaskit._train import Machine, Tick, machine
 from biaskit.data import TWIN, Dataset
@@ -55,7 +57,7 @@ class Progress:
     run: Run | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """The audits of several arms over seeds, with statistics and verdicts.
 
@@ -73,6 +75,10 @@ class Comparison:
     dataset: Dataset
     audits: Mapping[tuple[str, int], Audit]
     predictions: pd.DataFrame
+
+    def __repr__(self) -> str:
+        arms = ", ".join(arm["name"] for arm in self.result["arms"])
+        return f"<Comparison of {arms} on {self.dataset.name}, {len(self.result['seeds'])} seeds: {self.sentence}>"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -109,7 +115,11 @@ class Comparison:
         return found
 
     def to_metric_frame(self, arm: str, seed: int | None = None, **metrics: Any) -> Any:
-        """One run's test answers as a fairlearn ``MetricFrame``; see :func:`biaskit.metrics.to_metric_frame`."""
+        """The test answers of one run (default: of the first seed) as a fairlearn ``MetricFrame``.
+
+        A MetricFrame is about one model: for other seeds call it again. ``metrics`` are those of
+        :func:`biaskit.metrics.to_metric_frame`.
+        """
         from biaskit.metrics import to_metric_frame
 
         chosen = seed if seed is not None else self.result["seeds"][0]
@@ -125,8 +135,8 @@ class Comparison:
 
 
 def compare(
-    arms: Sequence[str],
-    data: Dataset,
+    arms: str | Sequence[str],
+    data: Dataset | str | Path,
     *,
     seeds: int | Sequence[int] = 5,
     analyzers: Sequence[str] | Mapping[str, Mapping[str, Any]] | None = None,
@@ -144,7 +154,7 @@ def compare(
     ----------
     arms : sequence of str
         Recipes; the first is the one the others are read against in pictures.
-    data : Dataset
+    data : Dataset, or a folder or name for :func:`biaskit.load`
         Built once; a seed varies initialization, order and perturbations.
     seeds : int or sequence of int
         A number n means 0 to n - 1. Below three there is no verdict. A call with more seeds goes on from the stored
@@ -172,13 +182,15 @@ def compare(
     UnknownName, SpecError, DataError, StoreError
     """
     started = time.time()
+    data = as_dataset(data)
+    arms = [arms] if isinstance(arms, str) else arms
     bound = bind_arms(arms, data, set)
     numbers = _seed_list(seeds)
     wanted = resolve_analyzers(_applicable(data) if analyzers is None else analyzers)
     names = [arm.name for arm in bound]
     if reference is not None and reference not in names:
         raise SpecError(f"--reference {reference}: not among the arms {', '.join(names)}")
-    if margin is not None and not 0 < margin < 1:
+    if margin is not None and not (isinstance(margin, float | int) and 0 < margin < 1):
         raise SpecError(f"--margin {margin}: a difference of rates lies between 0 and 1; 0.005 is half a point")
     ground = Ground(data)
     where = machine(device, deterministic=deterministic)
@@ -298,16 +310,17 @@ def _difference(
     rows = wide[0].columns.intersection(wide[1].columns)
     values = [one[rows].to_numpy(float) for one in wide if one is not None]
     if name == "nds":
-        return stats.difference(values[0], values[1], None, None, a.seeds, b.seeds, floor=False), {}
+        return stats.difference(values[0], values[1], None, None, a.seeds, b.seeds, floor=False), {"unbounded": True}
     ratio = stats.log_ratio(values[0], values[1], None, a.seeds, b.seeds)
     return ratio.difference, {"estimate": ratio.ratio, "low": ratio.low, "high": ratio.high, "ratio": True}
 
 
 def _row(d: stats.Difference, extra: Mapping[str, Any]) -> dict[str, Any]:
+    rates = not extra.get("ratio") and not extra.get("unbounded")
     return {
         "estimate": d.estimate,
-        "low": d.low,
-        "high": d.high,
+        "low": max(d.low, -1.0) if rates else d.low,
+        "high": min(d.high, 1.0) if rates else d.high,
         "seeds": d.seeds,
         "n": d.n,
         "image_share": d.image_share,
@@ -339,8 +352,8 @@ def _verdict(
     return {
         "p": d.p,
         "p_holm": verdict.p_holm,
-        "low_together": verdict.low,
-        "high_together": verdict.high,
+        "low_together": max(verdict.low, -1.0),
+        "high_together": min(verdict.high, 1.0),
         "verdict": verdict.word,
         "reason": verdict.reason,
         "beyond_margin": verdict.beyond_margin,
@@ -386,7 +399,11 @@ def _applicable(data: Dataset) -> list[str]:
 
 
 def _seed_list(seeds: int | Sequence[int]) -> list[int]:
-    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    try:
+        listed: Any = range(operator.index(cast("int", seeds))) if np.ndim(seeds) == 0 else seeds
+        numbers = [operator.index(seed) for seed in listed]
+    except TypeError:
+        raise SpecError(f"seeds must be a whole number or a list of them; got {seeds!r}") from None
     if not numbers or len(set(numbers)) != len(numbers) or min(numbers) < 0:
         raise SpecError(f"seeds must be a number of at least 1, or different numbers from 0 on; got {seeds}")
     return numbers

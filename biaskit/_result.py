@@ -287,9 +287,11 @@ def _versions() -> dict[str, str]:
 
 
 def _short_verdict(row: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: row[name] for name in ("metric", "estimate", "low", "high")}
+    """A verdict with the interval that decided it: the one that holds together with the others."""
+    ends = {"low": row["low_together"], "high": row["high_together"]}
     contrast = f"{row['arm']} - {row['against']}"
-    return {"contrast": contrast, **kept, "n_seeds": row["seeds"], "verdict": row["verdict"]}
+    kept = {"contrast": contrast, "metric": row["metric"], "estimate": row["estimate"]}
+    return {**kept, **ends, "n_seeds": row["seeds"], "verdict": row["verdict"]}
 
 
 def _machine(where: Machine) -> dict[str, Any]:

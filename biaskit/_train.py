@@ -216,6 +216,8 @@ class _Stage:
         """One step on some rows; the loss, detached."""
         # Gathering, scaling and perturbing are tensor code on the device; only the index travels.
         clean = self.images.gather(index).to(index.device).float().div_(255.0)
+        # Gray images have the same value in the three channels that networks and perturbations take.
+        clean = clean.expand(-1, 3, -1, -1) if clean.shape[1] == 1 else clean
         perturbed = self.perturb(clean, generator) if self.perturb is not None else None
         batch = Batch(clean, perturbed, self.labels[index], self.groups[index], index, progress, generator)
         factor = 0.5 * (1 + math.cos(math.pi * progress)) if self.card["schedule"] == "cosine" else 1.0

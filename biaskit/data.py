@@ -84,7 +84,7 @@ class Batch:
     generator: torch.Generator
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Images with a table: label, one column per attribute, split, and the pairs of image and twin.
 
@@ -146,6 +146,12 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{len(self.rows(split)):,} {split}" for split in self.splits)
+        shape = " x ".join(str(side) for side in self.images.shape)
+        by = f" by {', '.join(self.group_by)}" if self.group_by else ""
+        return f"<Dataset {self.name}: {splits}; images {shape}; {math.prod(self.group_shape)} groups{by}>"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -278,7 +284,9 @@ class Dataset:
             ArrayImages(pixels),
             table,
             {"name": name, "summary": "the user's own arrays"},
-            tuple(attributes or ()) if group_by is None else tuple(group_by),
+            tuple(attributes or ())
+            if group_by is None
+            else ((group_by,) if isinstance(group_by, str) else tuple(group_by)),
         )
 
     @classmethod

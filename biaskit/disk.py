@@ -56,6 +56,7 @@ def disk_errors(path: Path) -> Iterator[None]:
             errno.EACCES: "not writable; choose another folder with --out",
             errno.EPERM: "not writable; choose another folder with --out",
             errno.EROFS: "the file system is read-only; choose another folder with --out",
+            errno.EISDIR: "a folder stands where a file belongs; remove it",
             errno.EEXIST: "a part of the path is a file; choose another folder with --out",
             errno.ENOTDIR: "a part of the path is a file; choose another folder with --out",
             errno.ENAMETOOLONG: "the name is too long; choose another folder with --out",
@@ -106,7 +107,10 @@ def new_folder(path: Path, *, holds: Sequence[str]) -> Iterator[Path]:
     """
     check_replaceable(path, holds)
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError:
+            raise StoreError(f"{path} cannot be made there; choose another folder with --out") from None
         work = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
             yield work
@@ -191,7 +195,8 @@ def verify(folder: Path) -> None:
     """
     path = folder / _CHECKSUMS
     if not path.is_file():
-        raise DataError(f"{folder} has no {_CHECKSUMS}: not a built data set")
+        reason = f"has no {_CHECKSUMS}: not a built data set" if folder.is_dir() else "is not there"
+        raise DataError(f"{folder} {reason}; build one with: biaskit build NAME --out {folder}")
     # Bytes, not text: reading text takes a carriage return for a line feed.
     content = path.read_bytes()
     try:

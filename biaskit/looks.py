@@ -28,6 +28,8 @@ def record_look(key: str, seeds: int) -> list[int]:
                 looks = {}
             except ValueError:
                 raise StoreError(f"{path} cannot be read; remove it, and looks are counted from now on") from None
+            if not isinstance(looks, dict):
+                raise StoreError(f"{path} cannot be read; remove it, and looks are counted from now on")
             seen = [one for one in looks.get(key, []) if one != seeds]
             looks[key] = [*seen, seeds]
             part = path.with_suffix(".part")

@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
+#: Smallest and largest value of the metrics that are no rates.
+LIMITS = {"gap": (-1.0, 1.0), "nds": (0.0, np.inf), "ds": (0.0, np.inf)}
 #: Draws of the permutation test and of the noise floor.
 DRAWS = 9_999
 FLOOR_DRAWS = 199
@@ -163,8 +165,7 @@ _MORE = (
         "worst group",
         "%",
         "higher",
-        "lowest accuracy of any group, taken in each seed and then averaged; "
-        "low by chance alone where groups are small",
+        "lowest accuracy of any group, as the mean over seeds; low by chance alone where groups are small",
     ),
     Metric("mean_group_accuracy", "mean over groups", "%", "higher", "accuracy with every group counted the same"),
     Metric(
@@ -179,7 +180,7 @@ _MORE = (
         "best - worst group",
         "points",
         "lower",
-        "highest minus lowest accuracy of any group; above 0 by chance alone",
+        "highest minus lowest accuracy of any group, as means over seeds; above 0 by chance alone",
     ),
     Metric(
         "nds",
@@ -241,7 +242,7 @@ def metrics_of(ground: Ground) -> list[Metric]:
 
 def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
     """Every metric of one arm: value, interval, n, and what belongs to it."""
-    correct, n = arm.correct(ground), len(ground.test)
+    correct = arm.correct(ground)
     rows = [*_flip_row(arm, ground), _row("average_accuracy", stats.arm_rate(correct, None, ground.groups))]
     if ground.gap is not None:
         rows.append(_gap_row(correct, ground, ground.gap))
@@ -250,17 +251,7 @@ def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
     weights = ground.train_weights
     if weights is not None:
         rows.append(_row("adjusted_average_accuracy", stats.arm_rate(correct, weights / weights.sum(), ground.groups)))
-    spread = stats.arm_max_min_gap(correct, ground.groups, ground.splits)
-    rows.append(
-        {
-            "metric": "max_min_gap",
-            "value": spread.observed,
-            "low": spread.low,
-            "high": spread.high,
-            "n": n,
-            "half_split": spread.estimate,
-        }
-    )
+    rows.append(_spread_row(correct, ground))
     for column in ("nds", "ds"):
         values = arm.per_image(column, 1)
         if values is not None:
@@ -273,7 +264,13 @@ def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
     ):
         if analyzer in arm.tables:
             rows.append(_over_seeds(arm.tables[analyzer], column))
-    return [{"arm": arm.name, "seeds": len(arm.seeds), **row} for row in rows]
+    return [{"arm": arm.name, "seeds": len(arm.seeds), **_possible(row)} for row in rows]
+
+
+def _possible(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose interval ends where its metric does: a t interval knows no bounds, a rate does."""
+    least, most = LIMITS.get(row["metric"], (0.0, 1.0))
+    return {**row, "low": max(row["low"], least), "high": min(row["high"], most)}
 
 
 def group_rows(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
@@ -369,11 +366,14 @@ def _gap_row(correct: Floats, ground: Ground, gap: Contrast) -> dict[str, Any]:
 
 
 def _worst_row(correct: Floats, ground: Ground) -> dict[str, Any]:
+    """The group of the lowest mean over seeds: the same mean, and so the same group, as in the table of groups."""
     worst = stats.arm_worst_group(correct, ground.groups, ground.splits)
     size = np.bincount(ground.groups, minlength=len(ground.group_names))
     counts = np.stack([np.bincount(ground.groups, weights=one, minlength=len(size)) for one in correct]).astype(int)
     rates = np.where(size >= stats.ENOUGH, counts / np.maximum(size, 1), np.inf)
-    times = int((rates.argmin(axis=1) == worst.worst).sum())
+    means = rates.mean(axis=0)
+    lowest = int(means.argmin())
+    known = bool(np.isfinite(means[lowest]))
     shape = (len(ground.dataset.classes), -1)
     floors = [
         stats.noise_floor(one.reshape(shape), size.reshape(shape), numpy_generator(0, "floor", seed), FLOOR_DRAWS).worst
@@ -381,18 +381,29 @@ def _worst_row(correct: Floats, ground: Ground) -> dict[str, Any]:
     ]
     return {
         "metric": "worst_group_accuracy",
-        "value": worst.observed,
+        "value": float(means[lowest]) if known else np.nan,
         "low": worst.low,
         "high": worst.high,
         "n": len(ground.test),
         "half_split": worst.estimate,
-        "group": ground.group_names[worst.worst] if worst.worst >= 0 else "",
-        "group_n": worst.n,
-        "times": times,
+        "group": ground.group_names[lowest] if known else "",
+        "group_n": int(size[lowest]) if known else 0,
+        "times": int((rates.argmin(axis=1) == lowest).sum()) if known else 0,
         "if_equal": float(np.mean(floors)),
         "insufficient": [ground.group_names[one] for one in worst.insufficient],
         "reason": worst.reason,
     }
+
+
+def _spread_row(correct: Floats, ground: Ground) -> dict[str, Any]:
+    """Highest minus lowest of the groups' means over seeds."""
+    spread = stats.arm_max_min_gap(correct, ground.groups, ground.splits)
+    size = np.bincount(ground.groups)
+    enough = size >= stats.ENOUGH
+    means = np.bincount(ground.groups, weights=correct.mean(axis=0))[enough] / size[enough]
+    value = float(means.max() - means.min()) if len(means) > 1 else np.nan
+    ends = {"low": spread.low, "high": spread.high, "half_split": spread.estimate}
+    return {"metric": "max_min_gap", "value": value, **ends, "n": len(ground.test)}
 
 
 def _over_seeds(table: pd.DataFrame, column: str) -> dict[str, Any]:

@@ -27,13 +27,16 @@ def write_result(
         (work / "result.json").write_text(json.dumps(result, indent=1, allow_nan=False), encoding="utf-8")
         predictions.to_parquet(work / "predictions.parquet", index=False)
         (work / "tables").mkdir()
-        for name, table in tables.items():
-            flat = table.loc[
-                :, [not table[column].map(lambda one: isinstance(one, dict | list)).any() for column in table]
-            ]
-            flat.to_csv(work / "tables" / f"{name}.csv", index=False)
+        for title, table in tables.items():
+            nested = [name for name in table if table[name].astype(object).map(_nested).any()]
+            flat = table.drop(columns=nested)
+            flat.to_csv(work / "tables" / f"{title}.csv", index=False)
         (work / "figures").mkdir()
         for name, drawing in figures(result).items():
             (work / "figures" / f"{name}.svg").write_text(drawing, encoding="utf-8")
         write_report(work)
     return folder
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, dict | list)

@@ -26,10 +26,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import biaskit
+from biaskit._build import as_dataset
 from biaskit._train import Machine, Tick, evaluate, fit, machine, make_model
 from biaskit.data import Dataset, coded
 from biaskit.disk import new_folder
-from biaskit.errors import StoreError
+from biaskit.errors import BiaskitError, StoreError
 from biaskit.home import home
 from biaskit.recipes import Arm, bind_arms, code_fingerprint, fingerprint
 from biaskit.rng import derive
@@ -40,7 +41,7 @@ _DONE = "run.json"
 _FILES = (_DONE, "model.safetensors", "history.csv", "predictions.parquet", "analyses")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """One training of one recipe with one seed on one data set.
 
@@ -85,6 +86,28 @@ class Run:
     parameters: int
     data: str
 
+    def __repr__(self) -> str:
+        return f"<Run {self.arm}, seed {self.seed}: {len(self.history)} epochs, {self.folder}>"
+
+    def logits(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """The stored logits of some rows of the data set, (len(rows), K).
+
+        Raises
+        ------
+        StoreError
+            The stored predictions are not those of these rows.
+        """
+        try:
+            stored = self.predictions.set_index("row")["logits"].loc[rows.tolist()]
+            if len(stored) != len(rows):
+                raise KeyError("a row is there twice")
+            return torch.from_numpy(np.stack(stored.to_list()))
+        except (KeyError, ValueError) as error:
+            path = self.folder / "predictions.parquet"
+            raise StoreError(
+                f"{path} does not fit its data set ({error}); remove it with: biaskit runs clean"
+            ) from None
+
     @cached_property
     def model(self) -> nn.Module:
         """The trained network, in eval mode on the CPU."""
@@ -98,7 +121,7 @@ class Run:
 
 def train(
     recipe: str,
-    data: Dataset,
+    data: Dataset | str | Path,
     *,
     seed: int = 0,
     set: Sequence[str] = (),
@@ -112,7 +135,7 @@ def train(
     ----------
     recipe : str
         The name of a shipped recipe card, or the path of a TOML file.
-    data : Dataset
+    data : Dataset, or a folder or name for :func:`biaskit.load`
     seed : int
         Varies initialization, order and perturbations; the data stay as they are.
     set : sequence of str
@@ -132,6 +155,7 @@ def train(
     ------
     UnknownName, SpecError, StoreError
     """
+    data = as_dataset(data)
     arm = bind_arms([recipe], data, set)[0]
     return train_arm(arm, data, seed, machine(device, deterministic=deterministic), tick)
 
@@ -145,11 +169,20 @@ def train_arm(arm: Arm, data: Dataset, seed: int, where: Machine, tick: Callable
     with _lock(folder):
         if (folder / _DONE).is_file():
             return _as_asked(open_run(folder, stored=True), arm)
+        if folder.is_dir():
+            # Without run.json it is no finished run: something removed it.
+            shutil.rmtree(folder)
         resume = folder.with_name(f"{folder.name}.resume")
         model = make_model(arm.card["model"], len(data.classes), data.images.shape, derive(seed, "model"))
         history = fit(model, data, arm.card, seed=seed, where=where, resume=resume, tick=tick)
         rows = np.flatnonzero((data.table["split"] != "train").to_numpy())
-        predictions = prediction_table(data, rows, evaluate(model, data, rows, where.device))
+        logits = evaluate(model, data, rows, where.device)
+        if not bool(torch.isfinite(logits).all()):
+            raise BiaskitError(
+                f"{arm.name}, seed {seed}: the trained network gives NaN or infinite logits, so nothing is stored; "
+                "lower the rate with --set stage.0.optimizer.lr=..., or set stage.0.clip=1.0"
+            )
+        predictions = prediction_table(data, rows, logits)
         with new_folder(folder, holds=_FILES) as work:
             tensors = {name: one.detach().cpu().contiguous() for name, one in model.state_dict().items()}
             about = {"classes": list(data.classes), "model": dict(arm.card["model"]), "shape": list(data.images.shape)}
@@ -207,12 +240,15 @@ def open_run(folder: Path, *, stored: bool = True) -> Run:
     """Read a run's folder."""
     try:
         about = json.loads((folder / _DONE).read_text(encoding="utf-8"))
+        history = pd.read_csv(folder / "history.csv")
+        if history.empty or not {"epoch", "loss", "seconds"} <= set(history):
+            raise ValueError("history.csv holds no epochs")
         return Run(
             about["arm"],
             about["seed"],
             about["card"],
             about["fingerprint"],
-            pd.read_csv(folder / "history.csv"),
+            history,
             pd.read_parquet(folder / "predictions.parquet"),
             about["seconds"],
             stored,

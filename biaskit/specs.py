@@ -40,6 +40,10 @@ CARD_VERSION = 1
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+#: A card's name is the name of a folder as well.
+Name = Annotated[str, Field(pattern=r"^\w[\w .+-]*$", max_length=100)]
+
+
 class Component(BaseModel):
     """A registered function by name, with its options beside it."""
 
@@ -84,8 +88,8 @@ class DatasetCard(BaseModel):
     """A data set as data."""
 
     model_config = _STRICT
-    version: int
-    name: str
+    version: Annotated[int, Field(ge=1)]
+    name: Name
     summary: str
     paper: str = ""
     words: dict[str, str] = {}
@@ -114,8 +118,8 @@ class RecipeCard(BaseModel):
     """A training recipe as data."""
 
     model_config = _STRICT
-    version: int
-    name: str
+    version: Annotated[int, Field(ge=1)]
+    name: Name
     summary: str
     paper: str = ""
     control: str = ""

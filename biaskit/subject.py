@@ -103,7 +103,14 @@ class Subject:
     @cached_property
     def logits(self) -> Tensor:
         """Logits (len(rows), K), float32 on the CPU."""
-        found = evaluate(self.model, self.dataset, self.rows, self.device)
+        try:
+            found = evaluate(self.model, self.dataset, self.rows, self.device)
+        except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+            channels, height, width = self.dataset.images.shape
+            raise UnsupportedModel(
+                f"the model cannot take float images (B, {channels}, {height}, {width}) in [0, 1]: "
+                f"{str(error).partition(chr(10))[0]}"
+            ) from error
         if found.ndim != 2 or found.shape[1] != len(self.dataset.classes):
             raise UnsupportedModel(
                 f"the model gives outputs of shape {tuple(found.shape[1:])} per image; expected one logit for each of "

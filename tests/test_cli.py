@@ -242,7 +242,7 @@ def test_verify_names_the_changed_file(refused, tmp_path):
     (tmp_path / "out/masks.npy").write_bytes(content)
     assert f"{tmp_path / 'out/masks.npy'} was changed" in refused("verify", tmp_path / "out")
     assert "not a built data set" in refused("verify", tmp_path)
-    assert "not a built data set" in refused("verify", tmp_path / "nowhere")
+    assert "nowhere is not there" in refused("verify", tmp_path / "nowhere")
 
 
 # ---------------------------------------------------------------------------------------------------- list, show

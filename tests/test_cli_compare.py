@@ -59,7 +59,8 @@ def test_train(call, card, tmp_path):
     folder = next(path for path in (tmp_path / "h" / "runs").iterdir() if path.is_dir())
     assert second == f"run      {folder}  run.json  model.safetensors  history.csv  predictions.parquet"
     assert json.loads((folder / "run.json").read_text())["changes"] == ["stage.0.loss.alpha=0.3"]
-    assert lines(result.stderr) == [f"hint: biaskit compare semcont --on {card} measures it over several seeds"]
+    again = f"biaskit compare semcont --on {card} --set stage.0.loss.alpha=0.3"
+    assert lines(result.stderr) == [f"hint: {again} measures it over several seeds"]
     again = call("train", "semcont", "--on", card, "--seed", 1, "--set", "stage.0.loss.alpha=0.3", home=tmp_path / "h")
     assert "stored already" in again.stdout
 

@@ -178,9 +178,10 @@ def test_verify_names_what_was_cut_added_or_removed(copy):
 
 
 def test_verify_of_something_else(tmp_path):
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(DataError, match=r"has no checksums.json: not a built data set"):
-            verify(folder)
+    with pytest.raises(DataError, match=r"has no checksums.json: not a built data set"):
+        verify(tmp_path)
+    with pytest.raises(DataError, match=r"nowhere is not there; build one with"):
+        verify(tmp_path / "nowhere")
 
 
 # ------------------------------------------------------------------------------------------ what cannot be read

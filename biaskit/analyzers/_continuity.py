@@ -132,7 +132,9 @@ def _perturbed_logits(subject: Subject, rows: npt.NDArray[np.int64], operation: 
     model, found = subject.model, []
     for index in torch.split(torch.from_numpy(rows), EVAL_BATCH):
         images = subject.dataset.images.gather(index).to(subject.device).float().div_(255.0)
-        found.append(model(change(images, operation, amount)).float().cpu())
+        channels = images.shape[1]
+        changed = change(images.expand(-1, 3, -1, -1), operation, amount)[:, :channels]
+        found.append(model(changed).float().cpu())
     return torch.cat(found)
 
 

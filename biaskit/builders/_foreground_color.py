@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from biaskit.builders._colors import palette
-from biaskit.builders._planting import Regime, Shares, plant
+from biaskit.builders._planting import Named, Regime, Shares, plant
 from biaskit.data import Dataset, Source
 
 __all__ = ["foreground_color"]
@@ -30,7 +30,7 @@ def foreground_color(
     source: Source | Dataset,
     rng: np.random.Generator,
     *,
-    attribute: str = "color",
+    attribute: Named = "color",
     values: tuple[str, ...] = ("red", "green"),
     regime: Regime = "correlated",
     train: Shares = (0.9,),

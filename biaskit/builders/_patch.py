@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from biaskit.builders._colors import palette
-from biaskit.builders._planting import Regime, Shares, plant
+from biaskit.builders._planting import Named, Regime, Shares, plant
 from biaskit.data import Dataset, Source
 
 __all__ = ["patch"]
@@ -53,7 +53,7 @@ def patch(
     source: Source | Dataset,
     rng: np.random.Generator,
     *,
-    attribute: str = "patch",
+    attribute: Named = "patch",
     values: tuple[str, ...] = ("left", "right"),
     regime: Regime = "correlated",
     train: Shares = (0.95,),

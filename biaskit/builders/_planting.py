@@ -19,8 +19,10 @@ from biaskit.data import CORE, RESERVED, SPURIOUS, TWIN, Dataset, Source, coded
 from biaskit.errors import SpecError
 from biaskit.images import IN_MEMORY, Images, as_array
 
-__all__ = ["Paint", "Regime", "Share", "Shares", "assign", "plant"]
+__all__ = ["Named", "Paint", "Regime", "Share", "Shares", "assign", "plant"]
 
+#: A name that makes a column of the table.
+Named = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Shares = Annotated[tuple[Share, ...], Field(min_length=1)]
 Regime = Literal["shift", "correlated"]

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from biaskit.builders._planting import Regime, Share, Shares, plant
+from biaskit.builders._planting import Named, Regime, Share, Shares, plant
 from biaskit.data import Dataset, Source
 
 __all__ = ["texture"]
@@ -38,7 +38,7 @@ def texture(
     source: Source | Dataset,
     rng: np.random.Generator,
     *,
-    attribute: str = "texture",
+    attribute: Named = "texture",
     values: tuple[str, ...] = ("horizontal", "vertical"),
     regime: Regime = "correlated",
     train: Shares = (0.95,),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-__all__ = ["Device", "Deterministic", "On", "Out", "Sets", "complete_recipes", "fail", "guarded", "say"]
+__all__ = ["Device", "Deterministic", "On", "Out", "Sets", "complete_recipes", "fail", "guarded", "say", "set_words"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -41,6 +41,11 @@ Sets = Annotated[
 Out = Annotated[str | None, typer.Option("--out", help="Folder to write; it appears whole or not at all.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps. Default: what is there.")]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="Bit-equal repetitions on CUDA, at some cost.")]
+
+
+def set_words(changes: list[str] | None) -> list[str]:
+    """``--set`` as it was given, for a command that repeats it."""
+    return [word for change in changes or () for word in ("--set", change)]
 
 
 def say(text: str = "", *, err: bool = False, style: str = "") -> None:

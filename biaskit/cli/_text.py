@@ -226,7 +226,7 @@ def _entries(result: Row, metric: Row) -> list[_Entry]:
     if metric["name"] == "worst_group_accuracy":
         where = {a: ("", f"{r['group']}, n {ASCII.count(r['group_n'])}") for a, r in rows.items() if r.get("group")}
         equal = {a: (ASCII.of(r["if_equal"], "%")[0], "") for a, r in rows.items() if _has(r, "if_equal")}
-        entries += [_Entry("  most often", where)] if where else []
+        entries += [_Entry("  lowest", where)] if where else []
         entries += [_Entry("  if equal", equal)] if equal else []
     return entries
 
@@ -311,7 +311,8 @@ def _differences_table(result: Row, width: int | None) -> list[Line]:
 
 def _difference(metric: Row, row: Row, *, joint: bool) -> list[str]:
     """Write one difference: measure, arms, mean, interval, verdict."""
-    unit = ", ratio" if row.get("ratio") else ", points" if metric["unit"] in ("%", "points") else ""
+    unit = ", geometric ratio" if row.get("ratio") else ", points" if metric["unit"] in ("%", "points") else ""
+    unit = ", half-split" + unit if row["metric"] == "worst_group_accuracy" else unit
     ends = {"low": row["low_together"], "high": row["high_together"]} if joint else {}
     value, low, high = shown(ASCII, metric, {**row, **ends}, key="estimate")
     word = row["verdict"] or ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from biaskit.cli._common import Deterministic, Device, On, Out, Sets, complete_recipes, guarded, say
+from biaskit.cli._common import Deterministic, Device, On, Out, Sets, complete_recipes, guarded, say, set_words
 
 __all__ = ["compare"]
 
@@ -31,9 +33,7 @@ def compare(
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")] = False,
 ) -> None:
     """Train recipes over several seeds: which one leans on the shortcut less, and how sure is that?"""
-    import sys
-
-    from biaskit._build import DEFAULT, load
+    from biaskit._build import DEFAULT, build, load
     from biaskit._compare import compare as run_comparison
     from biaskit._train import machine
     from biaskit.cli._progress import Reporter
@@ -41,7 +41,7 @@ def compare(
     from biaskit.output import FILES
     from biaskit.recipes import bind_arms
 
-    data = load(on or DEFAULT)
+    data = load(on) if on else build(DEFAULT)
     numbers = parse_seeds(seeds)
     total = len(arms) * (numbers if isinstance(numbers, int) else len(numbers))
     if out:
@@ -80,10 +80,8 @@ def compare(
 
     print_comparison(comparison.result, folder)
     if on is None:
-        say(
-            "on real MNIST: biaskit build colormnist && biaskit compare " + " ".join(arms) + " --on colormnist",
-            err=True,
-        )
+        again = shlex.join(["biaskit", "compare", *arms, "--on", "colormnist", *set_words(set)])
+        say(f"on real MNIST: biaskit build colormnist && {again}", err=True)
 
 
 def parse_seeds(text: str) -> int | list[int]:
@@ -117,7 +115,4 @@ def _default_out(comparison: Any) -> Path:
 
 def _command() -> str:
     """The command line as it was typed."""
-    import shlex
-    import sys
-
-    return shlex.join(["biaskit", *sys.argv[1:]])
+    return shlex.join(["biaskit", *(word for word in sys.argv[1:] if word != "--json")])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import shlex
 from typing import Annotated
 
 import typer
 
-from biaskit.cli._common import Deterministic, Device, On, Sets, complete_recipes, guarded, say
+from biaskit.cli._common import Deterministic, Device, On, Sets, complete_recipes, guarded, say, set_words
 
 __all__ = ["plan"]
 
@@ -26,12 +27,12 @@ def plan(
     deterministic: Deterministic = False,
 ) -> None:
     """From a pilot of two seeds: how many seeds and test images would show a given difference of two recipes?"""
-    from biaskit._build import DEFAULT, load
+    from biaskit._build import DEFAULT, build, load
     from biaskit._plan import IMAGE_SEEDS
     from biaskit._plan import plan as make
     from biaskit.cli._progress import Reporter
 
-    data = load(on or DEFAULT)
+    data = load(on) if on else build(DEFAULT)
     with Reporter(2 * pilot) as reporter:
         found = make(
             first,
@@ -57,4 +58,5 @@ def plan(
     say(f"note: two verdicts, Holm at 5 %; the spread is estimated from {pilot} seeds, so take these numbers as rough")
     best = float(found["seeds"].max())
     if not math.isnan(best):
-        say(f"hint: biaskit compare {first} {second} --on {on or DEFAULT} --seeds {int(best)}", err=True)
+        words = ["biaskit", "compare", first, second, "--on", on or DEFAULT, *set_words(set), "--seeds", str(int(best))]
+        say(f"hint: {shlex.join(words)}", err=True)

@@ -68,7 +68,9 @@ def _card(kind: str, name: str) -> None:
                 empty = "none" if key == "clip" else "as the data set says"
                 say(f"  {key:<24} {empty if value is None else value}")
         say()
-        say(f"try      biaskit compare plain {f'{card.control} ' if card.control else ''}{card.name}")
+        named = name if name.endswith(".toml") else card.name
+        arms = dict.fromkeys(one for one in ("plain", card.control, named) if one)
+        say(f"try      biaskit compare {' '.join(arms)}" + (" aug" if len(arms) == 1 else ""))
     else:
         _component("source", card.source, "source")
         for number, builder in enumerate(card.builder):
@@ -82,7 +84,7 @@ def _card(kind: str, name: str) -> None:
             for attribute, counts in attributes.items():
                 say(f"counts    {split}, {attribute}: " + ", ".join(f"{value} {n:,}" for value, n in counts.items()))
         say()
-        say(f"try      biaskit build {card.name}")
+        say(f"try      biaskit build {name if name.endswith('.toml') else card.name}")
     say(f"card     {path}")
 
 
@@ -130,6 +132,7 @@ def _text(value: Any) -> str:
 
 def _range(hint: Any) -> str:
     """A type with its limits in words."""
+    import types
     import typing
 
     if typing.get_origin(hint) is typing.Annotated:
@@ -142,6 +145,9 @@ def _range(hint: Any) -> str:
         return ", ".join([_range(base), *said])
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(str(one) for one in typing.get_args(hint))
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        parts = [one for one in typing.get_args(hint) if one is not type(None)]
+        return " or ".join([*map(_range, parts), *(["none"] if len(parts) < len(typing.get_args(hint)) else [])])
     if typing.get_origin(hint) is tuple:
         return f"list of ({_range(typing.get_args(hint)[0])})"
     return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}.get(

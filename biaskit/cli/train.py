@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
 
-from biaskit.cli._common import Deterministic, Device, On, Sets, complete_recipes, guarded, say
+from biaskit.cli._common import Deterministic, Device, On, Sets, complete_recipes, guarded, say, set_words
 
 __all__ = ["train"]
 
@@ -21,11 +22,11 @@ def train(
     deterministic: Deterministic = False,
 ) -> None:
     """Train one recipe with one seed; a run that is stored already is not trained again."""
-    from biaskit._build import DEFAULT, load
+    from biaskit._build import DEFAULT, build, load
     from biaskit.cli._progress import Reporter
     from biaskit.runs import train as run_training
 
-    data = load(on or DEFAULT)
+    data = load(on) if on else build(DEFAULT)
     with Reporter(1) as reporter:
         run = run_training(
             recipe,
@@ -40,4 +41,5 @@ def train(
     state = "stored already" if run.stored else f"trained in {run.seconds:.1f} s"
     say(f"{run.arm}, seed {run.seed}, on {data.name}: {state}; {len(run.history)} epochs, last loss {loss:.4f}")
     say(f"run      {run.folder}  run.json  model.safetensors  history.csv  predictions.parquet")
-    say(f"hint: biaskit compare {recipe} --on {on or DEFAULT} measures it over several seeds", err=True)
+    again = shlex.join(["biaskit", "compare", recipe, "--on", on or DEFAULT, *set_words(set)])
+    say(f"hint: {again} measures it over several seeds", err=True)

@@ -10,7 +10,7 @@ from torchvision.models.resnet import BasicBlock
 from biaskit.models._network import Network
 
 
-def resnet_small(classes: int, *, width: Annotated[int, Field(ge=1)] = 16) -> Network:
+def resnet_small(classes: int, *, width: Annotated[int, Field(ge=1, le=1024)] = 16) -> Network:
     """A residual network for 16 x 16 to 32 x 32 pixels that trains in seconds on a CPU.
 
     A 3 x 3 stem and three stages of one block each, of ``width``, ``2 width`` and ``4 width`` channels at

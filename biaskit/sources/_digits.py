@@ -15,7 +15,7 @@ from biaskit.images import ArrayImages
 _TEST = 80
 
 
-def digits(root: Path | None = None, *, size: Annotated[int, Field(ge=8)] = 16) -> Source:
+def digits(root: Path | None = None, *, size: Annotated[int, Field(ge=8, le=512)] = 16) -> Source:
     """Embedded handwritten digits: 1,797 images of 8 x 8 pixels, no download.
 
     Gray values 0..16 are scaled to 0..255 and enlarged bilinearly. The split is fixed: of every class the

@@ -195,7 +195,7 @@ def _more(metric: Row, row: Row) -> list[str]:
     if has("noise", "p"):
         lines.append(f"noise {value('noise')}, {TYPOGRAPHIC.p(row['p'])}")
     if row.get("group"):
-        times = f" in {row['times']} of {row['seeds']}" if has("times") and row["seeds"] > 1 else ""
+        times = f", lowest in {row['times']} of {row['seeds']}" if has("times") and row["seeds"] > 1 else ""
         lines.append(f"{row['group']}{times}, n {TYPOGRAPHIC.count(row['group_n'])}")
     if has("if_equal"):
         lines.append(f"if equal {value('if_equal')}")

@@ -64,7 +64,12 @@ def write_report(folder: str | Path) -> Path:
             "or run the comparison again with this version"
         )
     path = folder / "report.html"
-    path.write_text(render(result), encoding="utf-8", newline="\n")
+    try:
+        page = render(result)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, jinja2.UndefinedError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"{source} is not as biaskit wrote it ({reason}); run the comparison again") from error
+    path.write_text(page, encoding="utf-8", newline="\n")
     return path
 
 

@@ -14,6 +14,7 @@ from biaskit.telling.words import (
     ACCURACY,
     BETTER,
     IDENTICAL,
+    NONE,
     OPEN,
     SAME,
     SIGN,
@@ -95,7 +96,8 @@ def _reliance(result: Result, rows: Sequence[Row]) -> list[str]:
     arms = [a["name"] for a in result["arms"]]
     words = {kind(r) for r in rows}
     if len(rows) > 1 and words == {OPEN} and not any(r["reason"] for r in rows):
-        return [f"No arm is shown to lean less on {on} than another: all {len(rows)} comparisons are inconclusive."]
+        every = "both" if len(rows) == 2 else f"all {len(rows)}"
+        return [f"No arm is shown to lean less on {on} than another: {every} comparisons are inconclusive."]
     if len(rows) > 1 and words == {SAME}:
         return [f"{listed(arms)} lean on {on} equally, as far as it matters."]
     groups = _groups(rows)
@@ -104,7 +106,7 @@ def _reliance(result: Result, rows: Sequence[Row]) -> list[str]:
         first = [r for r in rows if arms[0] in (r["arm"], r["against"])]
         rest = [r for r in rows if r not in first]
         groups = _groups(first)
-    order = [BETTER, WORSE, SAME, OPEN]
+    order = [BETTER, WORSE, SAME, OPEN, NONE]
     groups.sort(key=lambda g: order.index(g[0]))
     controls = {a["name"]: a["control"] for a in result["arms"]}
     sentences = []
@@ -134,6 +136,8 @@ def _lead(group: Group, on: str, controls: Mapping[str, str | None]) -> str:
             f"Whether {listed(arms)} {lean} less on {on} than {listed(others, 'or')} is inconclusive: "
             f"the gap has changed sign against {whose} of {listed(others, 'or')}."
         )
+    if word == NONE:
+        return f"No verdict on {listed(arms)} against {listed(others)}: fewer than three seeds give different answers."
     if word in (BETTER, WORSE):
         amount = "less" if word == BETTER else "more"
         tail = ", its control arm" if control else ""
@@ -162,7 +166,7 @@ def _accuracy(result: Result, arms: Sequence[str], numbers: Numbers) -> str:
         groups = _groups([r for r in rows if arms[0] in (r["arm"], r["against"])])
         told += f"; only against {arms[0]} here"
     parts = []
-    for word, reason, subjects, others in sorted(groups, key=lambda g: [BETTER, WORSE, SAME, OPEN].index(g[0])):
+    for word, reason, subjects, others in sorted(groups, key=lambda g: [BETTER, WORSE, SAME, OPEN, NONE].index(g[0])):
         are = "is" if len(subjects) == 1 else "are"
         if reason == IDENTICAL:
             parts.append(f"{listed([*others, *subjects])} give identical answers")
@@ -171,6 +175,8 @@ def _accuracy(result: Result, arms: Sequence[str], numbers: Numbers) -> str:
             parts.append(f"{listed(subjects)} {are} {amount} accurate than {listed(others)}")
         elif word == SAME:
             parts.append(f"{listed(subjects)} {are} as accurate as {listed(others)}, as far as it matters")
+        elif word == NONE:
+            parts.append(f"there is no verdict on {listed(subjects)} against {listed(others)}")
         else:
             parts.append(f"whether {listed(subjects, 'or')} differs from {listed(others, 'or')} is inconclusive")
     return f"In accuracy ({told}), {'; '.join(parts)}."
