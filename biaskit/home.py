@@ -15,8 +15,10 @@ def home() -> Path:
 
     Examples
     --------
-    >>> home().name
-    'biaskit'
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, {"BIASKIT_HOME": "here"}):
+    ...     print(home())
+    here
     """
     import platformdirs
 
