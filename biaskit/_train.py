@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from biaskit.data import Batch, Dataset
 from biaskit.disk import disk_errors
 from biaskit.errors import BiaskitError, SpecError, StoreError
-from biaskit.images import ArrayImages, Images
+from biaskit.images import IN_MEMORY, Images, as_array
 from biaskit.registry import find
 from biaskit.rng import derive, scoped, torch_generator
 
@@ -137,7 +137,7 @@ def fit(
     )
     device = fabric.device
     rows = torch.from_numpy(dataset.rows("train"))
-    images = dataset.images.to(device) if isinstance(dataset.images, ArrayImages) else dataset.images
+    images = dataset.images if device.type == "cpu" else _on_device(dataset.images, device)
     labels = torch.from_numpy(dataset.labels).to(device)
     groups = torch.from_numpy(dataset.group_ids).to(device)
     model.to(device).train()
@@ -181,6 +181,12 @@ def fit(
         state = None
     model.eval()
     return history
+
+
+def _on_device(images: Images, device: torch.device) -> Images:
+    """Every image on the device, painted or decoded once, where they fit."""
+    fits = len(images) * math.prod(images.shape) <= IN_MEMORY
+    return as_array(images).to(device) if fits else images
 
 
 @dataclass(frozen=True, eq=False)

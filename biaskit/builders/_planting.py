@@ -229,11 +229,16 @@ def plant(
 
 
 def settle(dataset: Dataset) -> Dataset:
-    """Painted images held in memory where they fit; larger sets, and masks, are painted when asked for."""
-    size = len(dataset.images) * int(np.prod(dataset.images.shape))
-    if size > IN_MEMORY or not isinstance(dataset.images, Rendered):
+    """Painted images held in memory where that pays; the rest, and masks, are painted when asked for.
+
+    Larger sets do not fit; and where painting is a look-up in a table it costs no more than copying what was painted
+    before, in a third of the memory.
+    """
+    images = dataset.images
+    large = len(images) * int(np.prod(images.shape)) > IN_MEMORY
+    if large or not isinstance(images, Rendered) or images.shades is not None:
         return dataset
-    return dataset.replace(images=as_array(dataset.images))
+    return dataset.replace(images=as_array(images))
 
 
 def _start(source: Source | Dataset) -> Dataset:
