@@ -24,6 +24,7 @@ from biaskit.recipes import Arm, fingerprint
 from biaskit.rng import numpy_generator
 from biaskit.runs import Run
 from biaskit.specs import card_names
+from biaskit.stats import ENOUGH
 
 __all__ = ["SCHEMA", "assemble", "clean_json"]
 
@@ -180,9 +181,8 @@ def _run(run: Run, arm: ArmEvidence, ground: Ground) -> dict[str, Any]:
     """One run's metrics: the same functions, over one seed."""
     correct = arm.correct(ground)[0]
     flips = arm.flips()
-    size = np.bincount(ground.groups)
-    rates = np.bincount(ground.groups, weights=correct) / np.maximum(size, 1)
-    enough = size >= 10
+    enough = ground.group_size >= ENOUGH
+    rates = ground.group_counts(correct[None])[0, enough] / ground.group_size[enough]
     nds = arm.per_image("nds", 1)
     gap = ground.gap
     return {
@@ -191,7 +191,7 @@ def _run(run: Run, arm: ArmEvidence, ground: Ground) -> dict[str, Any]:
         "flip_rate": flips[0].mean() if flips is not None else None,
         "average_accuracy": correct.mean(),
         "gap": correct @ gap.coefficients if gap is not None and np.any(gap.coefficients) else None,
-        "worst_group_accuracy": rates[enough].min() if enough.any() else None,
+        "worst_group_accuracy": rates.min() if enough.any() else None,
         "nds": nds.iloc[0].mean() if nds is not None else None,
         "loss": float(run.history["loss"].iloc[-1]),
         "seconds": run.seconds,

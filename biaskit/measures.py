@@ -89,12 +89,22 @@ class Ground:
         return [", ".join(str(one) for one in row) for row in self.dataset.groups[columns].itertuples(index=False)]
 
     @cached_property
+    def group_size(self) -> npt.NDArray[np.int64]:
+        """Test images per group, (groups,)."""
+        return np.bincount(self.groups, minlength=len(self.group_names))
+
+    def group_counts(self, correct: Floats) -> npt.NDArray[np.int64]:
+        """Right answers per seed and group, (S, groups), from those per seed and test image, (S, n)."""
+        counts = [np.bincount(self.groups, weights=one, minlength=len(self.group_names)) for one in correct]
+        return np.stack(counts).astype(np.int64)
+
+    @cached_property
     def train_weights(self) -> Floats | None:
         """Per test image the weight that gives its group its share of train; None if a trained group has no image."""
         if "train" not in self.dataset.splits:
             return None
         train = np.bincount(self.dataset.group_ids[self.dataset.rows("train")], minlength=len(self.group_names))
-        test = np.bincount(self.groups, minlength=len(self.group_names))
+        test = self.group_size
         if ((train > 0) & (test == 0)).any():
             return None
         return np.asarray((train / train.sum() / np.maximum(test, 1))[self.groups])
@@ -102,7 +112,7 @@ class Ground:
     @cached_property
     def group_weights(self) -> Floats:
         """Per test image the weight that gives every group with images the same share."""
-        test = np.bincount(self.groups, minlength=len(self.group_names))
+        test = self.group_size
         return np.asarray(1.0 / test[self.groups] / (test > 0).sum())
 
 
@@ -368,8 +378,7 @@ def _gap_row(correct: Floats, ground: Ground, gap: Contrast) -> dict[str, Any]:
 def _worst_row(correct: Floats, ground: Ground) -> dict[str, Any]:
     """The group of the lowest mean over seeds: the same mean, and so the same group, as in the table of groups."""
     worst = stats.arm_worst_group(correct, ground.groups, ground.splits)
-    size = np.bincount(ground.groups, minlength=len(ground.group_names))
-    counts = np.stack([np.bincount(ground.groups, weights=one, minlength=len(size)) for one in correct]).astype(int)
+    size, counts = ground.group_size, ground.group_counts(correct)
     rates = np.where(size >= stats.ENOUGH, counts / np.maximum(size, 1), np.inf)
     means = rates.mean(axis=0)
     lowest = int(means.argmin())
@@ -398,9 +407,8 @@ def _worst_row(correct: Floats, ground: Ground) -> dict[str, Any]:
 def _spread_row(correct: Floats, ground: Ground) -> dict[str, Any]:
     """Highest minus lowest of the groups' means over seeds."""
     spread = stats.arm_max_min_gap(correct, ground.groups, ground.splits)
-    size = np.bincount(ground.groups)
-    enough = size >= stats.ENOUGH
-    means = np.bincount(ground.groups, weights=correct.mean(axis=0))[enough] / size[enough]
+    enough = ground.group_size >= stats.ENOUGH
+    means = ground.group_counts(correct).mean(axis=0)[enough] / ground.group_size[enough]
     value = float(means.max() - means.min()) if len(means) > 1 else np.nan
     ends = {"low": spread.low, "high": spread.high, "half_split": spread.estimate}
     return {"metric": "max_min_gap", "value": value, **ends, "n": len(ground.test)}
