@@ -27,8 +27,9 @@ if TYPE_CHECKING:
         UnsupportedModel,
     )
     from biaskit.images import ArrayImages, Images
+    from biaskit.results import Column, Picture, Result
     from biaskit.runs import Run, train
-    from biaskit.subject import Column, Result, Subject
+    from biaskit.subject import Subject
     from biaskit.telling.report import report
     from biaskit.vision import VisionView
 
@@ -52,7 +53,8 @@ _PLACES = {
     ),
     "biaskit.images": ("ArrayImages", "Images"),
     "biaskit.runs": ("Run", "train"),
-    "biaskit.subject": ("Column", "Result", "Subject"),
+    "biaskit.results": ("Column", "Picture", "Result"),
+    "biaskit.subject": ("Subject",),
     "biaskit.vision": ("VisionView",),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
@@ -68,6 +70,7 @@ __all__ = [
     "Dataset",
     "Images",
     "MissingExtra",
+    "Picture",
     "Result",
     "Run",
     "Source",

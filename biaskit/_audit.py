@@ -15,8 +15,8 @@ import pandas as pd
 from torch import nn
 
 from biaskit import stats
+from biaskit._assemble import assemble
 from biaskit._build import as_dataset
-from biaskit._result import assemble
 from biaskit._train import machine
 from biaskit.data import Dataset
 from biaskit.disk import disk_errors, plain
@@ -25,8 +25,9 @@ from biaskit.measures import ArmEvidence, Ground
 from biaskit.output import write_result
 from biaskit.recipes import Arm, fingerprint, source_fingerprint
 from biaskit.registry import bind, find
+from biaskit.results import Column, Picture, Result
 from biaskit.runs import Run, prediction_table
-from biaskit.subject import Column, Result, Subject
+from biaskit.subject import Subject
 
 __all__ = ["DEFAULT_ANALYZERS", "Audit", "analyze_run", "audit", "audit_result", "collect", "resolve_analyzers"]
 
@@ -175,8 +176,8 @@ def audit_result(one: Audit) -> dict[str, Any]:
 
 def collect(name: str, seeds: Sequence[int], audits: Mapping[tuple[str, int], Audit], ground: Ground) -> ArmEvidence:
     """The answers of one arm as arrays over seeds and images; a seed that repeats another counts once, and is named."""
-    answers, before, after, samples = [], [], [], []
-    tables: dict[str, list[pd.DataFrame]] = {}
+    answers, before, after = [], [], []
+    found: dict[str, list[tuple[int, Result]]] = {}
     kept, repeated = stats.distinct_seeds(
         np.stack([audits[name, seed].subject.predictions(ground.test) for seed in seeds]), list(seeds)
     )
@@ -188,18 +189,26 @@ def collect(name: str, seeds: Sequence[int], audits: Mapping[tuple[str, int], Au
             before.append(subject.predictions(ground.twins[0]))
             after.append(subject.predictions(ground.twins[1]))
         for analyzer, result in audits[name, seed].results.items():
-            tables.setdefault(analyzer, []).append(result.table.assign(seed=seed))
-            if analyzer == "continuity" and result.samples is not None:
-                samples.append(result.samples.assign(seed=seed))
+            found.setdefault(analyzer, []).append((seed, result))
     return ArmEvidence(
         name,
         tuple(seeds),
         np.stack(answers),
         np.stack(before) if before else None,
         np.stack(after) if after else None,
-        pd.concat(samples, ignore_index=True) if samples else None,
-        {analyzer: pd.concat(parts, ignore_index=True) for analyzer, parts in tables.items()},
+        {analyzer: _over_seeds(parts) for analyzer, parts in found.items()},
         tuple(repeated),
+    )
+
+
+def _over_seeds(parts: Sequence[tuple[int, Result]]) -> Result:
+    """The results of several seeds as one, with a ``seed`` column; pictures and notes are the first seed's."""
+    tables = [result.table.assign(seed=seed) for seed, result in parts]
+    samples = [result.samples.assign(seed=seed) for seed, result in parts if result.samples is not None]
+    return dataclasses.replace(
+        parts[0][1],
+        table=pd.concat(tables, ignore_index=True),
+        samples=pd.concat(samples, ignore_index=True) if samples else None,
     )
 
 
@@ -259,7 +268,17 @@ def _write(stem: Path, result: Result) -> None:
         stem.parent.mkdir(exist_ok=True)
         if result.samples is not None:
             result.samples.to_parquet(stem.with_suffix(".samples"), index=False)
-        about = {"columns": [vars(column) for column in result.columns], "options": plain(result.options)}
+        about = {
+            "columns": [vars(column) for column in result.columns],
+            "options": plain(result.options),
+            "notes": list(result.notes),
+            "pictures": [
+                {key: value for key, value in vars(one).items() if key != "pixels"} for one in result.pictures
+            ],
+        }
+        if result.pictures:
+            with stem.with_suffix(".npz").open("wb") as stream:
+                np.savez_compressed(stream, *(one.pixels for one in result.pictures))
         stem.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
         part = stem.with_suffix(".part")
         result.table.to_parquet(part, index=False)
@@ -272,12 +291,19 @@ def _read(stem: Path, name: str) -> Result | None:
     try:
         about = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
         samples = stem.with_suffix(".samples")
+        pictures: list[Picture] = []
+        if about["pictures"]:
+            with np.load(stem.with_suffix(".npz"), allow_pickle=False) as stored:
+                for number, words in enumerate(about["pictures"]):
+                    pictures.append(Picture(**{**words, "pixels": stored[f"arr_{number}"]}))
         return Result(
             name,
             pd.read_parquet(stem.with_suffix(".parquet")),
             tuple(Column(**column) for column in about["columns"]),
             about["options"],
             pd.read_parquet(samples) if samples.is_file() else None,
+            tuple(pictures),
+            tuple(about["notes"]),
         )
     except (OSError, ValueError, KeyError):
         return None

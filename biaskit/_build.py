@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import biaskit
-from biaskit.builders._planting import settle, with_labels
+from biaskit.builders._planting import limited, settle, unplanted, with_labels
 from biaskit.data import TWIN, Dataset, Source
 from biaskit.disk import open_dataset, plain
 from biaskit.errors import DataError, SpecError, UnknownName, nearest
@@ -101,7 +101,7 @@ def build(
         )
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
-    current: Source | Dataset = started
+    current: Source | Dataset = limited(started, spec.limit, numpy_generator(seed, "limit"), where)
     for number, component in enumerate(spec.builder):
         builder = find("builder", component.name)
         options = bind(builder, component.options, f"{where}: builder.{number}")
@@ -110,7 +110,7 @@ def build(
         except SpecError as error:
             raise SpecError(f"{where}: builder.{number}: {error}") from None
     if isinstance(current, Source):
-        raise SpecError(f"{where}: a data set card needs at least one [[builder]]")
+        current = unplanted(current)
     counts = realized_counts(current)
     if spec.counts and not changed:
         _assert_counts(spec.counts, counts, where)

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from biaskit import stats
+from biaskit._assemble import assemble
 from biaskit._audit import DEFAULT_ANALYZERS, Audit, analyze_run, collect, resolve_analyzers
 from biaskit._build import as_dataset
-from biaskit._result import assemble
 from biaskit._train import Machine, Tick, machine
 from biaskit.data import TWIN, Dataset
 from biaskit.errors import DataError, SpecError
@@ -304,7 +304,7 @@ def _difference(
             *tables, ground.groups, ground.splits, a.seeds, b.seeds, predictions=answers
         )
         return found, {}
-    wide = a.per_image(name, 1), b.per_image(name, 1)
+    wide = a.per_image("continuity", name, level=1), b.per_image("continuity", name, level=1)
     if wide[0] is None or wide[1] is None:
         return None
     rows = wide[0].columns.intersection(wide[1].columns)

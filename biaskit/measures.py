@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from scipy.stats import t as student
 from biaskit import stats
 from biaskit.contrast import Contrast, contrast
 from biaskit.data import TWIN, Dataset
+from biaskit.results import Result
 from biaskit.rng import numpy_generator
 from biaskit.specs import DatasetCard
 
@@ -25,6 +26,7 @@ __all__ = [
     "attribute_values",
     "group_rows",
     "headline",
+    "measures_of",
     "metrics_of",
     "seed_interval",
 ]
@@ -130,9 +132,8 @@ class ArmEvidence:
         Of the twins of ``ground.twins``.
     twin_before : int array (S, m) or None
         Of their originals.
-    continuity : DataFrame or None
-        Per seed, row and level: ds, nds.
-    tables : mapping of analyzer to DataFrame with a ``seed`` column
+    results : mapping of analyzer to Result
+        Of all seeds in one: table and samples with a ``seed`` column; options, pictures and notes of the first seed.
     repeated : tuple of str
         Seeds left out because they repeat another: a copied run, or a seed that nothing uses.
     """
@@ -142,8 +143,7 @@ class ArmEvidence:
     answers: npt.NDArray[np.int64]
     twin_before: npt.NDArray[np.int64] | None
     twin_answers: npt.NDArray[np.int64] | None
-    continuity: pd.DataFrame | None
-    tables: Mapping[str, pd.DataFrame]
+    results: Mapping[str, Result] = field(default_factory=dict)
     repeated: tuple[str, ...] = ()
 
     def correct(self, ground: Ground) -> Floats:
@@ -160,13 +160,37 @@ class ArmEvidence:
         assert self.twin_answers is not None
         return np.stack([self.twin_before, self.twin_answers], axis=-1)
 
-    def per_image(self, column: str, level: int) -> pd.DataFrame | None:
-        """A continuity column, seeds x rows, over the images where every seed has a number; None where not run."""
-        if self.continuity is None or self.continuity.empty or level not in set(self.continuity["level"]):
+    def per_image(self, analyzer: str, column: str, **where: Any) -> pd.DataFrame | None:
+        """A column of an analyzer's samples, seeds x rows, over the images where every seed has a number.
+
+        ``where`` picks the condition, such as ``level=1``; None where nothing fits it or the analyzer was not run.
+        """
+        found = self.results.get(analyzer)
+        if found is None or found.samples is None or column not in found.samples:
             return None
-        part = self.continuity[self.continuity["level"] == level]
+        part = found.samples
+        for key, value in where.items():
+            part = part[part[key] == value]
         wide = part.pivot(index="seed", columns="row", values=column).reindex(list(self.seeds)).dropna(axis=1)
         return wide if wide.size else None
+
+    def analysis(self, analyzer: str) -> pd.DataFrame:
+        """An analyzer's table over seeds: the key columns, counts, and per measure its mean and 95 % t interval.
+
+        A measure ``x`` becomes ``x``, ``x_low`` and ``x_high``; below two seeds the ends are NaN.
+        """
+        found = self.results[analyzer]
+        keys = [column.name for column in found.columns if column.key]
+        values = measures_of(found)
+        counts = [name for name in found.table if name == "n" or str(name).startswith("n_")]
+        rows = []
+        grouped = found.table.groupby(keys, sort=False, dropna=False, observed=True) if keys else [((), found.table)]
+        for key, part in grouped:
+            row = dict(zip(keys, key, strict=True)) | {name: int(part[name].min()) for name in counts}
+            for name in values:
+                row[name], row[f"{name}_low"], row[f"{name}_high"] = seed_interval(part[name].to_numpy(float))
+            rows.append(row)
+        return pd.DataFrame(rows)
 
 
 _MORE = (
@@ -263,7 +287,7 @@ def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
         rows.append(_row("adjusted_average_accuracy", stats.arm_rate(correct, weights / weights.sum(), ground.groups)))
     rows.append(_spread_row(correct, ground))
     for column in ("nds", "ds"):
-        values = arm.per_image(column, 1)
+        values = arm.per_image("continuity", column, level=1)
         if values is not None:
             c = np.full(values.shape[1], 1 / values.shape[1])
             rows.append(_row(column, stats.arm_contrast(values.to_numpy(float), c, floor=False)))
@@ -272,8 +296,8 @@ def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
         ("parity", "demographic_parity_difference"),
         ("parity", "equalized_odds_difference"),
     ):
-        if analyzer in arm.tables:
-            rows.append(_over_seeds(arm.tables[analyzer], column))
+        if analyzer in arm.results:
+            rows.append(_over_seeds(arm.results[analyzer].table, column))
     return [{"arm": arm.name, "seeds": len(arm.seeds), **_possible(row)} for row in rows]
 
 
@@ -310,6 +334,19 @@ def attribute_values(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
                 {"arm": arm.name, "attribute": attribute, "value": str(value), "n": int(mine.sum()), **_interval(rate)}
             )
     return found
+
+
+def measures_of(result: Result) -> list[str]:
+    """The columns that are measured: numbers that are neither keys nor counts nor ends of intervals."""
+    return [
+        column.name
+        for column in result.columns
+        if not column.key
+        and pd.api.types.is_numeric_dtype(result.table[column.name])
+        and column.name not in ("n", "low", "high")
+        and not column.name.startswith("n_")
+        and not column.name.endswith(("_low", "_high"))
+    ]
 
 
 def seed_interval(values: Sequence[float] | Floats) -> tuple[float, float, float]:
@@ -356,8 +393,8 @@ def _flip_row(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
     if flips is None:
         return []
     row = _row("flip_rate", stats.arm_rate(flips))
-    table = arm.tables.get("counterfactual_flips")
-    if table is not None:
+    if "counterfactual_flips" in arm.results:
+        table = arm.results["counterfactual_flips"].table
         # The first row of an attribute is that of all labels; other shortcuts of the data set are not mixed in.
         whole = table[table["attribute"] == ground.attribute].groupby("seed").first()
         for name in ("right_to_wrong", "wrong_to_right", "untrained"):

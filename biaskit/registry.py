@@ -27,6 +27,8 @@ KINDS = {
     "source": "biaskit.sources",
     "builder": "biaskit.builders",
     "perturbation": "biaskit.perturbations",
+    "distortion": "biaskit.distortions",
+    "attack": "biaskit.attacks",
     "loss": "biaskit.losses",
     "analyzer": "biaskit.analyzers",
     "model": "biaskit.models",

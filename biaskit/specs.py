@@ -96,6 +96,7 @@ class DatasetCard(BaseModel):
     reliance: Literal["flip_rate", "gap"] = "flip_rate"
     source: Component
     labels: Labels = Labels()
+    limit: dict[str, PositiveInt] = {}
     builder: list[Component] = []
     training: Training = Training()
     counts: dict[str, dict[str, dict[str, int]]] = {}

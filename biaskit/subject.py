@@ -2,62 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from biaskit._train import evaluate
+from biaskit._train import EVAL_BATCH, evaluate
 from biaskit.data import TWIN, Dataset
 from biaskit.errors import DataError, UnsupportedModel
+from biaskit.rng import numpy_generator
 
-__all__ = ["Column", "Result", "Subject"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A declared column of a result.
-
-    Attributes
-    ----------
-    name, meaning, unit : str
-    better : str
-        ``"higher"``, ``"lower"``, ``"zero"`` (nearer to it) or ``""``.
-    """
-
-    name: str
-    meaning: str
-    unit: str = ""
-    better: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What an analyzer found.
-
-    Attributes
-    ----------
-    analyzer : str
-    table : DataFrame
-        Tidy, key columns first, ``n`` always, intervals ``low`` and ``high``.
-    columns : tuple of Column
-        Every column of the table, in order.
-    options : dict
-        The bound options, defaults included.
-    samples : DataFrame or None
-        One row per image, so that statistics over images can be computed again.
-    """
-
-    analyzer: str
-    table: pd.DataFrame
-    columns: tuple[Column, ...]
-    options: dict[str, Any] = field(default_factory=dict)
-    samples: pd.DataFrame | None = None
+__all__ = ["Subject"]
 
 
 class Subject:
@@ -132,6 +90,20 @@ class Subject:
     def test(self) -> npt.NDArray[np.int64]:
         """The rows that metrics read: the split ``test``."""
         return self.dataset.rows("test")
+
+    def sample(self, images: int, purpose: str) -> npt.NDArray[np.int64]:
+        """At most so many test rows in table order, drawn once for all arms and seeds."""
+        rows = self.test()
+        if len(rows) <= images:
+            return rows
+        return np.sort(numpy_generator(0, purpose).choice(rows, images, replace=False))
+
+    def batches(
+        self, rows: npt.NDArray[np.int64], size: int = EVAL_BATCH
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Tensor]]:
+        """Rows and their images (B, C, H, W), float in [0, 1] on ``device``, a batch at a time."""
+        for index in torch.split(torch.from_numpy(rows), size):
+            yield index.numpy(), self.dataset.images.gather(index).to(self.device).float().div_(255.0)
 
     def twins(self, attribute: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Test rows and, in the same order, their twins in which only the attribute differs."""

@@ -18,6 +18,7 @@ import biaskit as bk
 from biaskit.data import Batch, Dataset, categorical
 from biaskit.images import ArrayImages
 from biaskit.measures import ArmEvidence
+from biaskit.results import Result
 
 ARMS = ("plain", "aug", "semcont")
 SEEDS = 3
@@ -135,7 +136,8 @@ def answered(per_group=50, classes=("left", "right")):
 def evidence(data, name, answers, after, seeds=None, continuity=None):
     """An arm that answered ``answers`` to the test images of `answered` and ``after`` to their twins."""
     seeds = tuple(range(len(answers))) if seeds is None else tuple(seeds)
-    return ArmEvidence(name, seeds, np.asarray(answers), np.asarray(answers), np.asarray(after), continuity, {})
+    results = {} if continuity is None else {"continuity": Result("continuity", pd.DataFrame(), (), samples=continuity)}
+    return ArmEvidence(name, seeds, np.asarray(answers), np.asarray(answers), np.asarray(after), results)
 
 
 def leaning(data, rng, strength, seeds=3, mistakes=0.05):

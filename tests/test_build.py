@@ -54,6 +54,7 @@ def table(data, split, attribute):
 
 def test_every_card_is_tested_here():
     assert set(card_names("dataset")) == {
+        "cifar10-jpeg",
         "colordigits",
         "colormnist",
         "colormnist-10",
@@ -62,6 +63,31 @@ def test_every_card_is_tested_here():
         "patchmnist",
         "texturemnist",
     }
+
+
+def test_a_card_without_builders_plants_nothing(card):
+    path = card("[limit]\ntrain = 100\ntest = 50")
+    data = bk.build(path)
+    assert data.attributes == ()
+    assert data.splits == ("train", "test")
+    assert data.masks is None
+    # 997 and 800 real digits, about a tenth of them each: every label in its share, up to one row.
+    whole = bk.build(path, set=["limit.train=997", "limit.test=800"])
+    assert (len(data.rows("train")), len(data.rows("test"))) == (100, 50)
+    assert (len(whole.rows("train")), len(whole.rows("test"))) == (997, 800)
+    for split, n in (("train", 100), ("test", 50)):
+        share = np.bincount(whole.labels[whole.rows(split)]) * n / len(whole.rows(split))
+        assert np.abs(np.bincount(data.labels[data.rows(split)]) - share).max() <= 1
+    assert bk.build(path).fingerprint == data.fingerprint != bk.build(path, seed=1).fingerprint
+
+
+def test_cifar10_jpeg(data_root):
+    data = bk.build("cifar10-jpeg", root=data_root)
+    assert np.bincount(data.labels[data.rows("train")]).tolist() == [1000] * 10
+    assert np.bincount(data.labels[data.rows("test")]).tolist() == [200] * 10
+    assert data.images.shape == (3, 32, 32)
+    with pytest.raises(DataError, match="no folder nowhere of train"):
+        bk.build("cifar10-jpeg", root=data_root, set=['source.folder="nowhere"'])
 
 
 def test_colordigits():
@@ -273,7 +299,8 @@ def test_counts_are_asserted(card):
         ('[[builder]]\nname = "texture"\nwavelength = 1', "", r"mine.toml: builder.0.wavelength: .*got 1"),
         ('[[builder]]\nname = "patch"\nsize = 0.6', "", r"mine.toml: builder.0.size: .*got 0.6"),
         ('[[builder]]\nname = "patch"\nsize = 0.0', "", r"mine.toml: builder.0.size: "),
-        ("", "", r"mine.toml: a data set card needs at least one \[\[builder\]\]"),
+        (SHIFT, "[limit]\ntrain = 0", r"mine.toml: limit.train: "),
+        (SHIFT, "[limit]\nvalid = 5", r"mine.toml: limit.valid: digits has no split 'valid'; it has test, train"),
         (SHIFT, "[labels]\nnoise = 1.5", r"mine.toml: labels.noise: "),
         (SHIFT, '[labels]\nnoise = 0.1\nnoise_splits = ["trian"]', r"mine.toml: labels.noise_splits: .*'trian'"),
         (SHIFT, '[labels.merge]\na = ["0", "1"]', r"mine.toml: labels.merge leaves out the class '2' of digits"),

@@ -16,7 +16,8 @@ from biaskit import testing
 from biaskit.data import CORE, SPURIOUS, TWIN, Dataset, Source
 from biaskit.images import ArrayImages
 from biaskit.registry import KINDS, bind, find, names, options, plural, singular
-from biaskit.subject import Column, Result, Subject
+from biaskit.results import Column, Result
+from biaskit.subject import Subject
 
 EVERY = [(kind, name) for kind in KINDS for name in names(kind)]
 TINY = testing.tiny()

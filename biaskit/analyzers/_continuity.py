@@ -9,18 +9,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from biaskit._train import EVAL_BATCH
 from biaskit.errors import DataError
 from biaskit.perturbations._photometric import AMOUNTS, Level, Operation, change
-from biaskit.rng import numpy_generator
-from biaskit.subject import Column, Result, Subject
+from biaskit.results import Column, Result
+from biaskit.subject import Subject
 
 __all__ = ["continuity", "neighbor_distances"]
 
 COLUMNS = (
-    Column("perturbation", "what was changed; all = the sum over the perturbations"),
-    Column("level", "strength, 1 to 4 (Wu et al., Table 1)"),
-    Column("amount", "what the level adds, multiplies or turns by"),
+    Column("perturbation", "what was changed; all = the sum over the perturbations", key=True),
+    Column("level", "strength, 1 to 4 (Wu et al., Table 1)", key=True),
+    Column("amount", "what the level adds, multiplies or turns by", key=True),
     Column("n", "images"),
     Column("n_neighbors", "images with another image of their class to compare with"),
     Column("ds", "squared distance between the logits of image and copy, mean over images", "logit^2", "lower"),
@@ -62,7 +61,7 @@ def continuity(
     ----------
     Wu et al., arXiv 2011.09789, equation 4, Table 1, Figures 1 and 3; nDS and the rate are ours.
     """
-    rows = _sample(subject, images)
+    rows = subject.sample(images, "continuity")
     labels = subject.dataset.labels[rows]
     logits = subject.logits_of(rows)
     typical, neighbors = neighbor_distances(logits, labels)
@@ -120,18 +119,10 @@ def neighbor_distances(logits: Tensor, labels: npt.NDArray[np.int64]) -> tuple[T
     return typical, neighbors
 
 
-def _sample(subject: Subject, images: int) -> npt.NDArray[np.int64]:
-    rows = subject.test()
-    if len(rows) <= images:
-        return rows
-    return np.sort(numpy_generator(0, "continuity").choice(rows, images, replace=False))
-
-
 @torch.inference_mode()
 def _perturbed_logits(subject: Subject, rows: npt.NDArray[np.int64], operation: Operation, amount: float) -> Tensor:
     model, found = subject.model, []
-    for index in torch.split(torch.from_numpy(rows), EVAL_BATCH):
-        images = subject.dataset.images.gather(index).to(subject.device).float().div_(255.0)
+    for _, images in subject.batches(rows):
         channels = images.shape[1]
         changed = change(images.expand(-1, 3, -1, -1), operation, amount)[:, :channels]
         found.append(model(changed).float().cpu())

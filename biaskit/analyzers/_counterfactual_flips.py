@@ -12,15 +12,16 @@ from torch import nn
 
 from biaskit._train import evaluate
 from biaskit.errors import UnsupportedModel
+from biaskit.results import Column, Result
 from biaskit.rng import numpy_generator, scoped
 from biaskit.stats import wilson
-from biaskit.subject import Column, Result, Subject
+from biaskit.subject import Subject
 
 __all__ = ["counterfactual_flips"]
 
 COLUMNS = (
-    Column("attribute", "what was swapped"),
-    Column("label", "the images' label; all = every image"),
+    Column("attribute", "what was swapped", key=True),
+    Column("label", "the images' label; all = every image", key=True),
     Column("n", "pairs of image and twin"),
     Column("flip_rate", "share of images whose answer changes when only the attribute does", "", "lower"),
     Column("low", "95 % Wilson interval, this model and other images"),

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from biaskit.analyzers._answers import test_counts
-from biaskit.subject import Column, Result, Subject
+from biaskit.results import Column, Result
+from biaskit.subject import Subject
 
 __all__ = ["group_accuracy"]
 
@@ -32,8 +33,8 @@ def group_accuracy(subject: Subject) -> Result:
     """
     table = test_counts(subject).accuracy_table()
     columns = (
-        Column("label", "the label"),
-        *(Column(name, "attribute") for name in subject.dataset.group_by),
+        Column("label", "the label", key=True),
+        *(Column(name, "attribute", key=True) for name in subject.dataset.group_by),
         Column("n", "test images of the group"),
         Column("correct", "of them answered right"),
         Column("accuracy", "share of right answers", "", "higher"),

@@ -4,12 +4,13 @@ import pandas as pd
 
 from biaskit.analyzers._answers import test_counts
 from biaskit.errors import DataError
-from biaskit.subject import Column, Result, Subject
+from biaskit.results import Column, Result
+from biaskit.subject import Subject
 
 __all__ = ["parity"]
 
 COLUMNS = (
-    Column("attribute", "the attribute; all together where there are several"),
+    Column("attribute", "the attribute; all together where there are several", key=True),
     Column("n", "test images"),
     Column("demographic_parity_difference", "largest difference in how often a label is answered", "", "lower"),
     Column("demographic_parity_label", "the label that attains it"),

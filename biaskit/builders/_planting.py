@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Protocol
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from biaskit.data import CORE, RESERVED, SPURIOUS, TWIN, Dataset, Source, coded
 from biaskit.errors import SpecError
-from biaskit.images import IN_MEMORY, Images, as_array
+from biaskit.images import IN_MEMORY, ArrayImages, Images, as_array
 
 __all__ = ["Named", "Paint", "Regime", "Share", "Shares", "assign", "plant"]
 
@@ -384,3 +384,31 @@ def with_labels(
         noisy = rng.permutation(rows)[: round(noise * len(rows))]
         labels[noisy] = (labels[noisy] + rng.integers(1, len(classes), len(noisy))) % len(classes)
     return dataclasses.replace(source, labels=labels, classes=classes)
+
+
+def limited(source: Source, limit: Mapping[str, int], rng: np.random.Generator, where: str) -> Source:
+    """At most so many rows of a split, drawn with the labels in their shares; row order is kept."""
+    kept = np.ones(len(source.labels), bool)
+    for split, most in limit.items():
+        rows = np.flatnonzero(source.split == split)
+        if not len(rows):
+            have = ", ".join(np.unique(source.split).tolist())
+            raise SpecError(f"{where}: limit.{split}: {source.name} has no split {split!r}; it has {have}")
+        # Rows in the order of a shuffled deal, one of each label in turn, weighted by how many there are: the first
+        # `most` of it hold every label in its share, up to one row.
+        shuffled = rng.permutation(rows)
+        place = np.empty(len(rows))
+        for label in np.unique(source.labels[shuffled]):
+            mine = source.labels[shuffled] == label
+            place[mine] = (np.arange(mine.sum()) + 0.5) / mine.sum()
+        kept[shuffled[np.argsort(place, kind="stable")[most:]]] = False
+    if kept.all():
+        return source
+    rows = np.flatnonzero(kept)
+    images = ArrayImages(source.images.gather(torch.from_numpy(rows)).permute(0, 2, 3, 1).contiguous().numpy())
+    return dataclasses.replace(source, images=images, labels=source.labels[rows], split=source.split[rows])
+
+
+def unplanted(source: Source) -> Dataset:
+    """A source as it is: no attribute, no twins, no masks."""
+    return _start(source).replace(images=source.images)

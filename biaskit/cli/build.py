@@ -45,13 +45,15 @@ def build(
         f"{len(dataset.groups)} groups, seed {seed}, in {seconds:.1f} s."
     )
     say()
-    for line in contingency_lines(dataset):
-        say(line)
-    say()
-    say(f"note: {_regime(dataset)}")
+    if dataset.group_by:
+        for line in contingency_lines(dataset):
+            say(line)
+        say()
+    say(f"note: {_regime(dataset) or 'nothing is planted'}")
+    twins = ", with its twin below" if "twin" in dataset.splits else ""
     files = "  ".join(sorted(one.name for one in folder.iterdir() if one.name != "preview.png"))
     say(f"data     {folder}  {files}  {size / 1e6:.0f} MB")
-    say(f"preview  {folder / 'preview.png'}  one image of each group, with its twin below")
+    say(f"preview  {folder / 'preview.png'}  one image of each group{twins}")
     usual = folder == default_folder(dataset) and folder.name == dataset.name
     say(f"hint: biaskit compare plain aug semcont --on {dataset.name if usual else folder}", err=True)
 

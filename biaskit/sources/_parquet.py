@@ -11,6 +11,7 @@ from pydantic import Field
 from biaskit.data import Source
 from biaskit.errors import DataError
 from biaskit.images import IN_MEMORY, EncodedImages, as_array
+from biaskit.sources._files import places
 
 
 def parquet(
@@ -19,6 +20,7 @@ def parquet(
     image: str = "image",
     label: str = "label",
     size: Annotated[int, Field(ge=1)] | None = None,
+    folder: str = "",
 ) -> Source:
     """Parquet files in the Hugging Face image convention: train*.parquet and test*.parquet.
 
@@ -39,6 +41,9 @@ def parquet(
     size : int, optional
         Side in pixels: the shorter side is resized to it and the center is cut out. Without it all images
         must have one size.
+    folder : str
+        For cards: the name of a folder that is looked for under ``root``, ``BIASKIT_DATA`` and ``BIASKIT_HOME/data``.
+        Without it, ``root`` is the folder itself.
 
     Returns
     -------
@@ -55,10 +60,7 @@ def parquet(
     ----------
     Hugging Face Datasets, features ``Image`` and ``ClassLabel``.
     """
-    if root is None or not root.is_dir():
-        raise DataError(
-            f"source parquet needs --root, a folder of train*.parquet and test*.parquet; got {root or 'none'}"
-        )
+    root = _root(root, folder)
     files = _files(root)
     encoded: list[bytes] = []
     names: list[str] = []
@@ -87,6 +89,23 @@ def parquet(
     lazy = EncodedImages(encoded, size=size, names=names)
     fits = len(lazy) * int(np.prod(lazy.shape)) <= IN_MEMORY
     return Source(as_array(lazy) if fits else lazy, codes, known, split_column, root.resolve().name)
+
+
+def _root(root: Path | None, folder: str) -> Path:
+    if folder:
+        searched = [place / folder for place in places(root)]
+        found = next((one for one in searched if one.is_dir()), None)
+        if found is None:
+            raise DataError(
+                f"no folder {folder} of train*.parquet and test*.parquet; looked in "
+                f"{', '.join(str(one) for one in searched)}; name the folder above it with --root or BIASKIT_DATA"
+            )
+        return found
+    if root is None or not root.is_dir():
+        raise DataError(
+            f"source parquet needs --root, a folder of train*.parquet and test*.parquet; got {root or 'none'}"
+        )
+    return root
 
 
 def _files(root: Path) -> dict[str, list[Path]]:

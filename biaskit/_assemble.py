@@ -19,7 +19,16 @@ from biaskit._train import Machine
 from biaskit.data import TWIN
 from biaskit.describe import association, contingency, png, sprite
 from biaskit.disk import plain
-from biaskit.measures import ArmEvidence, Ground, attribute_values, group_rows, headline, metrics_of, seed_interval
+from biaskit.measures import (
+    ArmEvidence,
+    Ground,
+    attribute_values,
+    group_rows,
+    headline,
+    measures_of,
+    metrics_of,
+    seed_interval,
+)
 from biaskit.recipes import Arm, fingerprint
 from biaskit.rng import numpy_generator
 from biaskit.runs import Run
@@ -84,6 +93,8 @@ def assemble(
         "differences": differences,
         "verdicts": [_short_verdict(row) for row in differences if row["verdict"] is not None],
         "continuity": [row for one in evidence for row in _continuity(one)],
+        "analyses": _analyses(evidence),
+        "gallery": _gallery(evidence),
         "runs": [_run(run, one, ground) for run, one in runs],
         "failed": failed,
         "repeated": [f"{one.name}: {text}" for one in evidence for text in one.repeated],
@@ -159,9 +170,9 @@ def _data(ground: Ground) -> dict[str, Any]:
 
 def _continuity(arm: ArmEvidence) -> list[dict[str, Any]]:
     """Means over seeds with t intervals over seeds, per perturbation and level."""
-    table = arm.tables.get("continuity")
-    if table is None:
+    if "continuity" not in arm.results:
         return []
+    table = arm.results["continuity"].table
     found = []
     for (perturbation, level), part in table.groupby(["perturbation", "level"], sort=False):
         row: dict[str, Any] = {
@@ -177,13 +188,48 @@ def _continuity(arm: ArmEvidence) -> list[dict[str, Any]]:
     return found
 
 
+def _analyses(evidence: Sequence[ArmEvidence]) -> list[dict[str, Any]]:
+    """Every analyzer that ran: its columns, and its table over seeds for each arm."""
+    names = dict.fromkeys(name for one in evidence for name in one.results)
+    found = []
+    for name in names:
+        arms = [one for one in evidence if name in one.results]
+        first = arms[0].results[name]
+        measured = measures_of(first)
+        found.append(
+            {
+                "analyzer": name,
+                "options": plain(first.options),
+                "columns": [{**vars(column), "measure": column.name in measured} for column in first.columns],
+                "rows": [{"arm": one.name, **row} for one in arms for row in one.analysis(name).to_dict("records")],
+                "notes": [{"arm": one.name, "note": note} for one in arms for note in one.results[name].notes],
+            }
+        )
+    return found
+
+
+def _gallery(evidence: Sequence[ArmEvidence]) -> list[dict[str, Any]]:
+    """The pictures of the first seed of every arm; columns that all arms share are taken once."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for one in evidence:
+        for name, result in one.results.items():
+            for picture in result.pictures:
+                place = {"analyzer": name, "figure": picture.figure, "row": picture.row}
+                column = picture.column or one.name
+                entry = {**place, "column": column, "shared": bool(picture.column), "caption": picture.caption}
+                key = (*place.values(), column)
+                if key not in found:
+                    found[key] = {**entry, "image": _data_uri(picture.pixels)}
+    return list(found.values())
+
+
 def _run(run: Run, arm: ArmEvidence, ground: Ground) -> dict[str, Any]:
     """One run's metrics: the same functions, over one seed."""
     correct = arm.correct(ground)[0]
     flips = arm.flips()
     enough = ground.group_size >= ENOUGH
     rates = ground.group_counts(correct[None])[0, enough] / ground.group_size[enough]
-    nds = arm.per_image("nds", 1)
+    nds = arm.per_image("continuity", "nds", level=1)
     gap = ground.gap
     return {
         "arm": run.arm,
