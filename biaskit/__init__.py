@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from biaskit._audit import Audit, audit
     from biaskit._build import build, load
     from biaskit._compare import Comparison, compare
+    from biaskit._studies import Study, reproduce
+    from biaskit._sweep import sweep
     from biaskit.data import Batch, Dataset, Source
     from biaskit.disk import verify
     from biaskit.errors import (
@@ -39,6 +41,8 @@ _PLACES = {
     "biaskit._audit": ("Audit", "audit"),
     "biaskit._build": ("build", "load"),
     "biaskit._compare": ("Comparison", "compare"),
+    "biaskit._studies": ("Study", "reproduce"),
+    "biaskit._sweep": ("sweep",),
     "biaskit.telling.report": ("report",),
     "biaskit.data": ("Batch", "Dataset", "Source"),
     "biaskit.disk": ("verify",),
@@ -76,6 +80,7 @@ __all__ = [
     "Source",
     "SpecError",
     "StoreError",
+    "Study",
     "Subject",
     "UnknownName",
     "UnsupportedModel",
@@ -86,6 +91,8 @@ __all__ = [
     "compare",
     "load",
     "report",
+    "reproduce",
+    "sweep",
     "train",
     "verify",
 ]

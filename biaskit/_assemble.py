@@ -35,7 +35,7 @@ from biaskit.runs import Run
 from biaskit.specs import card_names
 from biaskit.stats import ENOUGH
 
-__all__ = ["SCHEMA", "assemble", "clean_json"]
+__all__ = ["SCHEMA", "assemble", "clean_json", "gallery", "machine_facts", "versions"]
 
 #: The newest layout of result.json.
 SCHEMA = 1
@@ -94,15 +94,15 @@ def assemble(
         "verdicts": [_short_verdict(row) for row in differences if row["verdict"] is not None],
         "continuity": [row for one in evidence for row in _continuity(one)],
         "analyses": _analyses(evidence),
-        "gallery": _gallery(evidence),
+        "gallery": gallery(evidence),
         "runs": [_run(run, one, ground) for run, one in runs],
         "failed": failed,
         "repeated": [f"{one.name}: {text}" for one in evidence for text in one.repeated],
         "examples": _examples(evidence, ground),
         "sprite": _sprite(ground),
         "hue": _uses_hue(arms),
-        "versions": _versions(),
-        "machine": _machine(where),
+        "versions": versions(),
+        "machine": machine_facts(where),
     }
     cleaned: dict[str, Any] = clean_json(result)
     return cleaned
@@ -208,7 +208,7 @@ def _analyses(evidence: Sequence[ArmEvidence]) -> list[dict[str, Any]]:
     return found
 
 
-def _gallery(evidence: Sequence[ArmEvidence]) -> list[dict[str, Any]]:
+def gallery(evidence: Sequence[ArmEvidence]) -> list[dict[str, Any]]:
     """The pictures of the first seed of every arm; columns that all arms share are taken once."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for one in evidence:
@@ -229,7 +229,7 @@ def _run(run: Run, arm: ArmEvidence, ground: Ground) -> dict[str, Any]:
     flips = arm.flips()
     enough = ground.group_size >= ENOUGH
     rates = ground.group_counts(correct[None])[0, enough] / ground.group_size[enough]
-    nds = arm.per_image("continuity", "nds", level=1)
+    nds = arm.per_image("continuity", "nds", perturbation="all", level=1)
     gap = ground.gap
     return {
         "arm": run.arm,
@@ -327,7 +327,8 @@ def _uses_hue(arms: Sequence[Arm]) -> list[str]:
     ]
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of biaskit, Python and the packages that numbers depend on."""
     found = {"biaskit": biaskit.__version__, "python": platform.python_version()}
     return found | {name: importlib.metadata.version(name) for name in _VERSIONS}
 
@@ -340,7 +341,8 @@ def _short_verdict(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, **ends, "n_seeds": row["seeds"], "verdict": row["verdict"]}
 
 
-def _machine(where: Machine) -> dict[str, Any]:
+def machine_facts(where: Machine) -> dict[str, Any]:
+    """Where it ran."""
     return {
         **vars(where),
         "system": f"{platform.system()} {platform.machine()}",

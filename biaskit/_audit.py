@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
 from biaskit import stats
 from biaskit._assemble import assemble
-from biaskit._build import as_dataset
+from biaskit._build import as_dataset, load
 from biaskit._train import machine
 from biaskit.data import Dataset
 from biaskit.disk import disk_errors, plain
@@ -202,14 +205,31 @@ def collect(name: str, seeds: Sequence[int], audits: Mapping[tuple[str, int], Au
 
 
 def _over_seeds(parts: Sequence[tuple[int, Result]]) -> Result:
-    """The results of several seeds as one, with a ``seed`` column; pictures and notes are the first seed's."""
+    """The results of several seeds as one, with a ``seed`` column; the pictures are the first seed's."""
     tables = [result.table.assign(seed=seed) for seed, result in parts]
     samples = [result.samples.assign(seed=seed) for seed, result in parts if result.samples is not None]
     return dataclasses.replace(
         parts[0][1],
         table=pd.concat(tables, ignore_index=True),
         samples=pd.concat(samples, ignore_index=True) if samples else None,
+        notes=_merged([(seed, result.notes) for seed, result in parts]),
     )
+
+
+def _merged(notes: Sequence[tuple[int, Sequence[str]]]) -> tuple[str, ...]:
+    """The notes of all seeds: what every seed says, numbers aside, once in the words of the first; the rest by seed."""
+    said: dict[str, list[tuple[int, str]]] = {}
+    for seed, texts in notes:
+        for text in dict.fromkeys(texts):
+            said.setdefault(re.sub(r"[\d.,]+", "#", text), []).append((seed, text))
+    found = []
+    for places in said.values():
+        seeds = list(dict.fromkeys(seed for seed, _ in places))
+        if len(seeds) == len(notes):
+            found.append(places[0][1])
+        else:
+            found.append(f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}: {places[0][1]}")
+    return tuple(found)
 
 
 def resolve_analyzers(
@@ -258,7 +278,9 @@ class _LazySubject(Subject):
     @property
     def model(self) -> nn.Module:
         if self._model is None:
-            self._model = self._run.model.to(self.device).eval()
+            # The first analyzer to ask may be in inference mode; weights made there could never give a gradient.
+            with torch.inference_mode(False):
+                self._model = self._run.model.to(self.device).eval()
         return self._model
 
 
@@ -272,6 +294,7 @@ def _write(stem: Path, result: Result) -> None:
             "columns": [vars(column) for column in result.columns],
             "options": plain(result.options),
             "notes": list(result.notes),
+            "reads": dict(result.reads),
             "pictures": [
                 {key: value for key, value in vars(one).items() if key != "pixels"} for one in result.pictures
             ],
@@ -296,6 +319,8 @@ def _read(stem: Path, name: str) -> Result | None:
             with np.load(stem.with_suffix(".npz"), allow_pickle=False) as stored:
                 for number, words in enumerate(about["pictures"]):
                     pictures.append(Picture(**{**words, "pixels": stored[f"arr_{number}"]}))
+        if any(_fingerprint(other) != seen for other, seen in about["reads"].items()):
+            return None
         return Result(
             name,
             pd.read_parquet(stem.with_suffix(".parquet")),
@@ -304,6 +329,13 @@ def _read(stem: Path, name: str) -> Result | None:
             pd.read_parquet(samples) if samples.is_file() else None,
             tuple(pictures),
             tuple(about["notes"]),
+            about["reads"],
         )
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, BiaskitError):
         return None
+
+
+@functools.lru_cache
+def _fingerprint(name: str) -> str:
+    """The fingerprint of a data set by name; read once per process."""
+    return load(name).fingerprint

@@ -79,7 +79,8 @@ def build(
         arm, key, value = parse_override(text)
         if arm not in ("", "data"):
             raise SpecError(f"--set {text!r}: a build has no arm {arm!r}; write {key}=...")
-        if not has_key(bound, key):
+        # `limit` is empty unless the card limits something; its keys are the splits.
+        if not (has_key(bound, key) or key.startswith("limit.")):
             close = nearest(key, card_keys(bound))
             hint = f"did you mean {close[0]}?" if close else f"see: biaskit show {spec.name}"
             raise SpecError(f"--set {key}: {where} has no such key; {hint}")

@@ -14,20 +14,31 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from biaskit import stats
 from biaskit._assemble import assemble
 from biaskit._audit import DEFAULT_ANALYZERS, Audit, analyze_run, collect, resolve_analyzers
 from biaskit._build import as_dataset
+from biaskit._differences import differences
 from biaskit._train import Machine, Tick, machine
 from biaskit.data import TWIN, Dataset
 from biaskit.errors import DataError, SpecError
 from biaskit.looks import record_look
-from biaskit.measures import ArmEvidence, Ground, metrics_of
+from biaskit.measures import Ground
 from biaskit.output import write_result
 from biaskit.recipes import Arm, bind_arms, fingerprint
 from biaskit.runs import Run, train_arm
 
-__all__ = ["Comparison", "Progress", "compare", "differences", "linear_difference", "run_all"]
+__all__ = [
+    "Comparison",
+    "Progress",
+    "command_line",
+    "compare",
+    "compare_arms",
+    "failures",
+    "measure_all",
+    "run_all",
+    "seed_list",
+    "train_all",
+]
 
 
 @dataclass(frozen=True)
@@ -185,43 +196,64 @@ def compare(
     data = as_dataset(data)
     arms = [arms] if isinstance(arms, str) else arms
     bound = bind_arms(arms, data, set)
-    numbers = _seed_list(seeds)
+    return compare_arms(
+        bound,
+        data,
+        seed_list(seeds),
+        analyzers,
+        reference=reference,
+        margin=margin,
+        where=machine(device, deterministic=deterministic),
+        command=command or command_line("compare", arms, data, seeds, set, reference=reference, margin=margin),
+        started=started,
+        progress=progress,
+    )
+
+
+def compare_arms(
+    arms: Sequence[Arm],
+    data: Dataset,
+    seeds: Sequence[int],
+    analyzers: Sequence[str] | Mapping[str, Mapping[str, Any]] | None,
+    *,
+    reference: str | None,
+    margin: float | None,
+    where: Machine,
+    command: str,
+    started: float,
+    progress: Callable[[Progress], None] | None,
+    kind: str = "comparison",
+) -> Comparison:
+    """As :func:`compare`, for arms that are bound already."""
     wanted = resolve_analyzers(_applicable(data) if analyzers is None else analyzers)
-    names = [arm.name for arm in bound]
+    names = [arm.name for arm in arms]
     if reference is not None and reference not in names:
         raise SpecError(f"--reference {reference}: not among the arms {', '.join(names)}")
     if margin is not None and not (isinstance(margin, float | int) and 0 < margin < 1):
         raise SpecError(f"--margin {margin}: a difference of rates lies between 0 and 1; 0.005 is half a point")
     ground = Ground(data)
-    where = machine(device, deterministic=deterministic)
-    runs, audits = run_all(bound, data, numbers, wanted, where, progress)
+    runs, audits = run_all(arms, data, seeds, wanted, where, progress)
 
-    evidence = [collect(arm.name, numbers, audits, ground) for arm in bound]
-    look = fingerprint([data.fingerprint, sorted(fingerprint(_essence(arm)) for arm in bound), reference, margin])
-    looks = record_look(look, len(numbers)) if len(bound) > 1 and len(numbers) >= 3 else [len(numbers)]
-    rows = differences(evidence, ground, reference=reference, margin=margin, looks=len(looks))
-    failed = [
-        {"arm": name, "seed": seed, "analyzer": analyzer, "reason": reason}
-        for (name, seed), one in audits.items()
-        for analyzer, reason in one.failed.items()
-    ]
+    evidence = [collect(arm.name, seeds, audits, ground) for arm in arms]
+    look = fingerprint([data.fingerprint, sorted(fingerprint(_essence(arm)) for arm in arms), reference, margin])
+    looks = record_look(look, len(seeds)) if len(arms) > 1 and len(seeds) >= 3 else [len(seeds)]
     result = assemble(
-        kind="comparison",
-        arms=bound,
+        kind=kind,
+        arms=arms,
         evidence=evidence,
         ground=ground,
-        differences=rows,
-        runs=[(runs[name, seed], collect(name, [seed], audits, ground)) for name in names for seed in numbers],
-        failed=failed,
+        differences=differences(evidence, ground, reference=reference, margin=margin, looks=len(looks)),
+        runs=[(runs[name, seed], collect(name, [seed], audits, ground)) for name in names for seed in seeds],
+        failed=failures(audits),
         looks=looks,
         margin=margin,
         reference=reference,
         where=where,
-        command=command or _command(arms, data, seeds, set, reference, margin),
+        command=command,
         seconds=time.time() - started,
     )
     predictions = pd.concat(
-        [runs[name, seed].predictions.assign(arm=name, seed=seed) for name in names for seed in numbers],
+        [runs[name, seed].predictions.assign(arm=name, seed=seed) for name in names for seed in seeds],
         ignore_index=True,
     )
     order = ["arm", "seed", *(column for column in predictions.columns if column not in ("arm", "seed"))]
@@ -229,139 +261,13 @@ def compare(
     return Comparison(result, data, audits, predictions[order])
 
 
-def differences(
-    evidence: Sequence[ArmEvidence],
-    ground: Ground,
-    *,
-    reference: str | None = None,
-    margin: float | None = None,
-    looks: int = 1,
-) -> list[dict[str, Any]]:
-    """Every pair of arms in every metric that can be compared; verdicts for the reliance metric and accuracy.
-
-    The family of verdicts is both metrics times all pairs, fixed before looking; everything else shows its interval
-    and no verdict word.
-    """
-    pairs = [
-        (a, b) for a, b in itertools.combinations(evidence, 2) if reference is None or reference in (a.name, b.name)
-    ]
-    pairs = [(b, a) if b.name == reference else (a, b) for a, b in pairs]
-    metrics = {metric.name: metric for metric in metrics_of(ground)}
-    found: list[tuple[str, ArmEvidence, ArmEvidence, stats.Difference, dict[str, Any]]] = []
-    for name in ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds", "ds"):
-        if name not in metrics:
-            continue
-        for a, b in pairs:
-            one = _difference(name, a, b, ground)
-            if one is not None:
-                found.append((name, a, b, *one))
-    judged = [entry for entry in found if metrics[entry[0]].verdict]
-    verdicts = dict(
-        zip(
-            [id(entry[3]) for entry in judged],
-            stats.judge([entry[3] for entry in judged], [metrics[entry[0]].better for entry in judged], margin, looks),  # type: ignore[misc]
-            strict=True,
-        )
-    )
+def failures(audits: Mapping[tuple[str, int], Audit]) -> list[dict[str, Any]]:
+    """Every analyzer that could not run, with the reason."""
     return [
-        {
-            "metric": name,
-            "arm": b.name,
-            "against": a.name,
-            **_row(d, extra),
-            **_verdict(d, verdicts.get(id(d)), len(judged), margin, 0.05 / looks),
-        }
-        for name, a, b, d, extra in found
+        {"arm": name, "seed": seed, "analyzer": analyzer, "reason": reason}
+        for (name, seed), one in audits.items()
+        for analyzer, reason in one.failed.items()
     ]
-
-
-def linear_difference(name: str, a: ArmEvidence, b: ArmEvidence, ground: Ground) -> stats.Difference | None:
-    """Arm b minus arm a in the flip rate, the average accuracy or the gap; None where the data cannot give it."""
-    correct, strata, c = (a.correct(ground), b.correct(ground)), ground.groups, None
-    answers = a.answers, b.answers
-    if name == "flip_rate":
-        flips = a.flips(), b.flips()
-        if flips[0] is None or flips[1] is None or ground.twins is None:
-            return None
-        correct, strata = (flips[0], flips[1]), ground.dataset.group_ids[ground.twins[0]]
-        answers = a.pair_answers(), b.pair_answers()
-    elif name == "gap":
-        if ground.gap is None or not np.any(ground.gap.coefficients):
-            return None
-        c = ground.gap.coefficients
-    return stats.difference(*correct, c, strata, a.seeds, b.seeds, predictions=answers)
-
-
-def _difference(
-    name: str, a: ArmEvidence, b: ArmEvidence, ground: Ground
-) -> tuple[stats.Difference, dict[str, Any]] | None:
-    if name in ("flip_rate", "average_accuracy", "gap"):
-        linear = linear_difference(name, a, b, ground)
-        return None if linear is None else (linear, {})
-    if name == "worst_group_accuracy":
-        tables, answers = (a.correct(ground), b.correct(ground)), (a.answers, b.answers)
-        found = stats.worst_group_difference(
-            *tables, ground.groups, ground.splits, a.seeds, b.seeds, predictions=answers
-        )
-        return found, {}
-    wide = a.per_image("continuity", name, level=1), b.per_image("continuity", name, level=1)
-    if wide[0] is None or wide[1] is None:
-        return None
-    rows = wide[0].columns.intersection(wide[1].columns)
-    values = [one[rows].to_numpy(float) for one in wide if one is not None]
-    if name == "nds":
-        return stats.difference(values[0], values[1], None, None, a.seeds, b.seeds, floor=False), {"unbounded": True}
-    ratio = stats.log_ratio(values[0], values[1], None, a.seeds, b.seeds)
-    return ratio.difference, {"estimate": ratio.ratio, "low": ratio.low, "high": ratio.high, "ratio": True}
-
-
-def _row(d: stats.Difference, extra: Mapping[str, Any]) -> dict[str, Any]:
-    rates = not extra.get("ratio") and not extra.get("unbounded")
-    return {
-        "estimate": d.estimate,
-        "low": max(d.low, -1.0) if rates else d.low,
-        "high": min(d.high, 1.0) if rates else d.high,
-        "seeds": d.seeds,
-        "n": d.n,
-        "image_share": d.image_share,
-        "pairing": d.pairing,
-        "note": "; ".join(d.notes),
-        **extra,
-    }
-
-
-def _verdict(
-    d: stats.Difference, verdict: stats.Verdict | None, family: int, margin: float | None, alpha: float
-) -> dict[str, Any]:
-    keys = (
-        "p",
-        "p_holm",
-        "low_together",
-        "high_together",
-        "verdict",
-        "detectable",
-        "seeds_needed",
-        "images_needed",
-        "new_runs",
-    )
-    if verdict is None:
-        return {**dict.fromkeys(keys), "reason": d.reason}
-    effect = margin if margin is not None else abs(d.estimate)
-    asked = verdict.word == "inconclusive" and not verdict.reason and effect > 0
-    needed = stats.seeds_needed(d, effect, family, alpha=alpha) if asked else None
-    return {
-        "p": d.p,
-        "p_holm": verdict.p_holm,
-        "low_together": max(verdict.low, -1.0),
-        "high_together": min(verdict.high, 1.0),
-        "verdict": verdict.word,
-        "reason": verdict.reason,
-        "beyond_margin": verdict.beyond_margin,
-        "detectable": verdict.smallest_detectable,
-        "seeds_needed": needed,
-        "images_needed": stats.images_needed(d, effect, family, alpha=alpha) if asked else None,
-        "new_runs": 2 * max(0, needed - d.seeds) if needed is not None else None,
-    }
 
 
 def run_all(
@@ -374,21 +280,46 @@ def run_all(
 ) -> tuple[dict[tuple[str, int], Run], dict[tuple[str, int], Audit]]:
     """Train, then measure: no number of the test set before the last run has ended."""
     tell = progress or (lambda _: None)
+    runs = train_all([(arm, data) for arm in arms], seeds, where, tell)
+    named = {(arm.name, seed): run for (arm, seed), run in zip(_pairs(arms, seeds), runs, strict=True)}
+    return named, measure_all(named, data, wanted, where, tell)
+
+
+def train_all(
+    arms: Sequence[tuple[Arm, Dataset]], seeds: Sequence[int], where: Machine, tell: Callable[[Progress], None]
+) -> list[Run]:
+    """Every arm on its data with every seed, seed after seed; what is stored is taken."""
+    runs = []
     total = len(arms) * len(seeds)
-    runs: dict[tuple[str, int], Run] = {}
-    audits: dict[tuple[str, int], Audit] = {}
-    for number, (seed, arm) in enumerate(itertools.product(seeds, arms), 1):
+    for number, (seed, (arm, data)) in enumerate(itertools.product(seeds, arms), 1):
 
         def tick(one: Tick, number: int = number, arm: Arm = arm, seed: int = seed) -> None:
             tell(Progress(number, total, arm.name, seed, "training", one))
 
-        run = runs[arm.name, seed] = train_arm(arm, data, seed, where, tick)
+        run = train_arm(arm, data, seed, where, tick)
         tell(Progress(number, total, arm.name, seed, "stored" if run.stored else "trained", run=run))
-    for number, (seed, arm) in enumerate(itertools.product(seeds, arms), 1):
-        tell(Progress(number, total, arm.name, seed, "measuring"))
-        audits[arm.name, seed] = analyze_run(runs[arm.name, seed], data, wanted, where.device)
-        tell(Progress(number, total, arm.name, seed, "measured"))
-    return runs, audits
+        runs.append(run)
+    return runs
+
+
+def measure_all(
+    runs: Mapping[tuple[str, int], Run],
+    data: Dataset,
+    wanted: Mapping[str, Mapping[str, Any]],
+    where: Machine,
+    tell: Callable[[Progress], None],
+) -> dict[tuple[str, int], Audit]:
+    """Every analyzer over every run, by (arm, seed)."""
+    audits = {}
+    for number, ((name, seed), run) in enumerate(runs.items(), 1):
+        tell(Progress(number, len(runs), name, seed, "measuring"))
+        audits[name, seed] = analyze_run(run, data, wanted, where.device)
+        tell(Progress(number, len(runs), name, seed, "measured"))
+    return audits
+
+
+def _pairs(arms: Sequence[Arm], seeds: Sequence[int]) -> list[tuple[Arm, int]]:
+    return [(arm, seed) for seed, arm in itertools.product(seeds, arms)]
 
 
 def _applicable(data: Dataset) -> list[str]:
@@ -398,7 +329,8 @@ def _applicable(data: Dataset) -> list[str]:
     return [name for name in DEFAULT_ANALYZERS if name not in lacking]
 
 
-def _seed_list(seeds: int | Sequence[int]) -> list[int]:
+def seed_list(seeds: int | Sequence[int]) -> list[int]:
+    """``3`` as 0, 1, 2; a list as it is, if its entries differ."""
     try:
         listed: Any = range(operator.index(cast("int", seeds))) if np.ndim(seeds) == 0 else seeds
         numbers = [operator.index(seed) for seed in listed]
@@ -413,19 +345,19 @@ def _essence(arm: Arm) -> Any:
     return [arm.card["model"], arm.card["stage"]]
 
 
-def _command(
+def command_line(
+    name: str,
     arms: Sequence[str],
     data: Dataset,
     seeds: int | Sequence[int],
     set: Sequence[str],
-    reference: str | None,
-    margin: float | None,
+    **more: Any,
 ) -> str:
-    """The command line that would do the same."""
-    words = ["biaskit", "compare", *arms, "--on", data.name]
+    """The command line that would do the same; ``more`` are options that are left out where they are None."""
+    words = ["biaskit", name, *arms, "--on", data.name]
     words += ["--seeds", str(seeds) if isinstance(seeds, int) else ",".join(map(str, seeds))]
     for text in set:
         words += ["--set", text]
-    words += ["--reference", reference] if reference else []
-    words += ["--margin", str(margin)] if margin is not None else []
+    for option, value in more.items():
+        words += [f"--{option}", str(value)] if value not in (None, "") else []
     return shlex.join(words)

@@ -9,7 +9,8 @@ import pandas as pd
 
 from biaskit import stats
 from biaskit._audit import collect
-from biaskit._compare import Progress, linear_difference, run_all
+from biaskit._compare import Progress, run_all
+from biaskit._differences import linear_difference
 from biaskit._train import machine
 from biaskit.data import Dataset
 from biaskit.errors import SpecError

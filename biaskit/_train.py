@@ -116,7 +116,7 @@ def fit(
     card : mapping
         A bound recipe card.
     seed : int
-        Draws order and perturbations; initialization is the caller's.
+        Draws order, perturbations and attacks; initialization is the caller's.
     where : Machine
     resume : Path, optional
         File of the state after each epoch; a training that finds it goes on from there.
@@ -189,6 +189,10 @@ def _on_device(images: Images, device: torch.device) -> Images:
     return as_array(images).to(device) if fits else images
 
 
+#: (images in three channels, labels, generator) -> the second copy of each image
+Copy = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+
+
 @dataclass(frozen=True, eq=False)
 class _Stage:
     """What the steps of one stage share."""
@@ -196,7 +200,7 @@ class _Stage:
     card: Mapping[str, Any]
     model: nn.Module
     loss: nn.Module
-    perturb: Callable[[Tensor, torch.Generator], Tensor] | None
+    copy: Copy | None
     optimizer: torch.optim.Optimizer
     fabric: Any
     images: Images
@@ -209,23 +213,24 @@ class _Stage:
     ) -> _Stage:
         stage = card["stage"][number]
         loss = _part("loss", stage["loss"], dataset).to(fabric.device)
-        perturb = _perturbation(stage.get("perturbation"))
-        if perturb is None and getattr(loss, "needs_perturbation", False):
+        copy = _perturbation(stage.get("perturbation")) or _attack(stage.get("attack"), model, dataset, fabric)
+        if copy is None and getattr(loss, "needs_perturbation", False):
             raise SpecError(
                 f"{card['name']}: stage.{number}.loss {stage['loss']['name']} compares images with perturbed copies; "
-                f'add to the stage: perturbation = {{ name = "color" }}'
+                f'add to the stage: perturbation = {{ name = "color" }} or attack = {{ name = "pgd" }}'
             )
         optimizer = _optimizer([*model.parameters(), *loss.parameters()], stage["optimizer"])
-        return cls(stage, model, loss, perturb, optimizer, fabric, *data)
+        return cls(stage, model, loss, copy, optimizer, fabric, *data)
 
     def step(self, index: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         """One step on some rows; the loss, detached."""
-        # Gathering, scaling and perturbing are tensor code on the device; only the index travels.
+        # Gathering, scaling and changing are tensor code on the device; only the index travels.
         clean = self.images.gather(index).to(index.device).float().div_(255.0)
         # Gray images have the same value in the three channels that networks and perturbations take.
         clean = clean.expand(-1, 3, -1, -1) if clean.shape[1] == 1 else clean
-        perturbed = self.perturb(clean, generator) if self.perturb is not None else None
-        batch = Batch(clean, perturbed, self.labels[index], self.groups[index], index, progress, generator)
+        labels = self.labels[index]
+        perturbed = self.copy(clean, labels, generator) if self.copy is not None else None
+        batch = Batch(clean, perturbed, labels, self.groups[index], index, progress, generator)
         factor = 0.5 * (1 + math.cos(math.pi * progress)) if self.card["schedule"] == "cosine" else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = self.card["optimizer"]["lr"] * factor
@@ -262,24 +267,42 @@ def evaluate(model: nn.Module, dataset: Dataset, rows: np.ndarray[Any, Any], dev
 
 
 def _part(kind: str, component: Mapping[str, Any], *arguments: Any) -> Any:
-    options = {key: value for key, value in component.items() if key != "name"}
-    return find(kind, component["name"])(*arguments, **options)
+    return find(kind, component["name"])(*arguments, **_options(component))
 
 
-def _perturbation(component: Mapping[str, Any] | None) -> Callable[[Tensor, torch.Generator], Tensor] | None:
+def _perturbation(component: Mapping[str, Any] | None) -> Copy | None:
     if component is None:
         return None
-    function = find("perturbation", component["name"])
-    options = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in component.items() if key != "name"
-    }
+    function, options = find("perturbation", component["name"]), _options(component)
 
     @torch.no_grad()
-    def perturb(images: Tensor, generator: torch.Generator) -> Tensor:
+    def perturb(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         found: Tensor = function(images, generator, **options)
         return found
 
     return perturb
+
+
+def _attack(component: Mapping[str, Any] | None, model: nn.Module, dataset: Dataset, fabric: Any) -> Copy | None:
+    if component is None:
+        return None
+    function, options, channels = find("attack", component["name"]), _options(component), dataset.images.shape[0]
+
+    def attack(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        # The attack sees what is stored, so that gray images stay gray. Its autocast is its own: what one has cast, it
+        # keeps, and in some versions of torch weights cast without a gradient would stay without one in the loss.
+        with fabric.autocast():
+            found: Tensor = function(model, images[:, :channels], labels, generator, **options)
+        return found.expand_as(images)
+
+    return attack
+
+
+def _options(component: Mapping[str, Any]) -> dict[str, Any]:
+    """What a component says beside its name; TOML has arrays where signatures have tuples."""
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in component.items() if key != "name"
+    }
 
 
 def _optimizer(parameters: list[nn.Parameter], options: Mapping[str, Any]) -> torch.optim.Optimizer:

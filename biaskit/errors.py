@@ -5,7 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["BiaskitError", "DataError", "MissingExtra", "SpecError", "StoreError", "UnknownName", "UnsupportedModel"]
+__all__ = [
+    "BiaskitError",
+    "DataError",
+    "MissingExtra",
+    "SpecError",
+    "StoreError",
+    "UnknownName",
+    "UnsupportedModel",
+    "nearest",
+    "plural",
+]
 
 
 class BiaskitError(Exception):
@@ -38,8 +48,9 @@ class UnknownName(BiaskitError):
         names = sorted(known)
         close = nearest(name, names) or names[:6]
         listed = f"nearest: {', '.join(close)}" if close else "none is installed"
-        where = {"kind": "", "entry": ""}.get(kind, f" {kind}{'es' if kind.endswith('s') else 's'}")
-        super().__init__(f"no {kind} {name!r}; {listed} (all: biaskit list{where})")
+        listing = f"biaskit list {plural(kind)}"
+        where = {"kind": "biaskit list", "entry": "biaskit list", "layer": "biaskit.features.layers(model)"}
+        super().__init__(f"no {kind} {name!r}; {listed} (all: {where.get(kind, listing)})")
 
 
 class DataError(BiaskitError):
@@ -61,3 +72,16 @@ class MissingExtra(BiaskitError):
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Up to three names a typo may have meant."""
     return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+
+
+def plural(kind: str) -> str:
+    """The plural of a kind: ``"loss"`` gives ``"losses"``.
+
+    Examples
+    --------
+    >>> plural("study"), plural("loss"), plural("recipe")
+    ('studies', 'losses', 'recipes')
+    """
+    if kind.endswith("y"):
+        return f"{kind[:-1]}ies"
+    return f"{kind}{'es' if kind.endswith('s') else 's'}"

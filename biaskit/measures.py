@@ -133,7 +133,7 @@ class ArmEvidence:
     twin_before : int array (S, m) or None
         Of their originals.
     results : mapping of analyzer to Result
-        Of all seeds in one: table and samples with a ``seed`` column; options, pictures and notes of the first seed.
+        Of all seeds in one: table and samples with a ``seed`` column; options and pictures of the first seed.
     repeated : tuple of str
         Seeds left out because they repeat another: a copied run, or a seed that nothing uses.
     """
@@ -177,18 +177,30 @@ class ArmEvidence:
     def analysis(self, analyzer: str) -> pd.DataFrame:
         """An analyzer's table over seeds: the key columns, counts, and per measure its mean and 95 % t interval.
 
-        A measure ``x`` becomes ``x``, ``x_low`` and ``x_high``; below two seeds the ends are NaN.
+        A measure ``x`` becomes ``x``, ``x_low`` and ``x_high``. Of one seed there is no such interval: the analyzer's
+        own stands there, over images, where it gives one.
         """
         found = self.results[analyzer]
+        names = [column.name for column in found.columns]
         keys = [column.name for column in found.columns if column.key]
         values = measures_of(found)
-        counts = [name for name in found.table if name == "n" or str(name).startswith("n_")]
+        shares = {column.name for column in found.columns if column.unit == "share"}
+        counts = [name for name in names if name == "n" or name.startswith("n_")]
+        # `low` and `high` belong to the measure before them.
+        ends = {name: (f"{name}_low", f"{name}_high") for name in values if f"{name}_low" in names}
+        if "low" in names:
+            ends[names[names.index("low") - 1]] = ("low", "high")
         rows = []
         grouped = found.table.groupby(keys, sort=False, dropna=False, observed=True) if keys else [((), found.table)]
         for key, part in grouped:
             row = dict(zip(keys, key, strict=True)) | {name: int(part[name].min()) for name in counts}
             for name in values:
-                row[name], row[f"{name}_low"], row[f"{name}_high"] = seed_interval(part[name].to_numpy(float))
+                mean, low, high = seed_interval(part[name].to_numpy(float))
+                if len(part) == 1 and name in ends:
+                    low, high = (float(part[end].iloc[0]) for end in ends[name])
+                elif name in shares:
+                    low, high = max(low, 0.0), min(high, 1.0)
+                row[name], row[f"{name}_low"], row[f"{name}_high"] = mean, low, high
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -287,7 +299,7 @@ def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
         rows.append(_row("adjusted_average_accuracy", stats.arm_rate(correct, weights / weights.sum(), ground.groups)))
     rows.append(_spread_row(correct, ground))
     for column in ("nds", "ds"):
-        values = arm.per_image("continuity", column, level=1)
+        values = arm.per_image("continuity", column, perturbation="all", level=1)
         if values is not None:
             c = np.full(values.shape[1], 1 / values.shape[1])
             rows.append(_row(column, stats.arm_contrast(values.to_numpy(float), c, floor=False)))

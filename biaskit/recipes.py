@@ -31,6 +31,9 @@ from biaskit.specs import (
 
 __all__ = ["Arm", "bind_arms", "code_fingerprint", "fingerprint", "source_fingerprint"]
 
+#: What may make the second copy of each image of a stage.
+COPIES = ("perturbation", "attack")
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -104,8 +107,7 @@ def code_fingerprint(card: Mapping[str, Any]) -> str:
     functions = [find("model", card["model"]["name"])]
     for stage in card["stage"]:
         functions.append(find("loss", stage["loss"]["name"]))
-        if "perturbation" in stage:
-            functions.append(find("perturbation", stage["perturbation"]["name"]))
+        functions += [find(kind, stage[kind]["name"]) for kind in COPIES if kind in stage]
 
     def beside(module: str, other: str) -> bool:
         package = module.rpartition(".")[0]
@@ -146,7 +148,7 @@ def fingerprint(content: Any) -> str:
 def _fits(card: Mapping[str, Any], key: str) -> bool:
     """Whether a bound card has a key or a place for it: what a stage may leave out is missing from its bound form."""
     stage, _, name = key.rpartition(".")
-    optional = has_key(card, stage) and stage.count(".") == 1 and name in ("clip", "perturbation")
+    optional = has_key(card, stage) and stage.count(".") == 1 and name in ("clip", *COPIES)
     return has_key(card, key) or (optional and stage.startswith("stage."))
 
 
@@ -161,8 +163,9 @@ def _bind(content: Mapping[str, Any], where: str, dataset: Dataset) -> dict[str,
         place = f"{where}: stage.{number}"
         one = plain(stage.model_dump(mode="json"))
         one["loss"] = plain(bind_component("loss", stage.loss, f"{place}.loss"))
-        if stage.perturbation is not None:
-            one["perturbation"] = plain(bind_component("perturbation", stage.perturbation, f"{place}.perturbation"))
+        for kind in COPIES:
+            if (component := getattr(stage, kind)) is not None:
+                one[kind] = plain(bind_component(kind, component, f"{place}.{kind}"))
         one["epochs"] = stage.epochs or budget.epochs
         one["batch_size"] = stage.batch_size or budget.batch_size
         one["optimizer"] = (stage.optimizer or budget.optimizer).model_dump()

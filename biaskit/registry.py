@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from biaskit.errors import SpecError, UnknownName, nearest
+from biaskit.errors import SpecError, UnknownName, nearest, plural
 from biaskit.specs import CARDS
 
 __all__ = ["KINDS", "bind", "find", "lazy", "names", "options", "plural", "singular"]
@@ -44,11 +44,6 @@ def lazy(package: str, exported: Sequence[str]) -> Callable[[str], Any]:
         return getattr(importlib.import_module(f"{package}._{name}"), name)
 
     return __getattr__
-
-
-def plural(kind: str) -> str:
-    """``"loss"`` gives ``"losses"``."""
-    return f"{kind}{'es' if kind.endswith('s') else 's'}"
 
 
 def singular(kind: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +80,8 @@ class Result:
     pictures : tuple of Picture
     notes : tuple of str
         What a reader must know beside the numbers: the layer that was taken, a check that failed.
+    reads : mapping of name to str
+        Other data sets it rests on, each with its fingerprint; a stored result counts only while they are the same.
     """
 
     analyzer: str
@@ -88,3 +91,4 @@ class Result:
     samples: pd.DataFrame | None = None
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
+    reads: Mapping[str, str] = field(default_factory=dict)

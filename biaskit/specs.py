@@ -1,7 +1,7 @@
 """Cards: everything that is data rather than code, as TOML that is complete alone.
 
 A dataset card says where images come from, what is planted in them and how long to train on them; a recipe card says
-how to train. Shipped cards are found by name, the user's by path.
+how to train; a study card holds the tables and figures of a paper. Shipped cards are found by name, the user's by path.
 """
 
 from __future__ import annotations
@@ -13,9 +13,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from biaskit.errors import SpecError, UnknownName, nearest
+from biaskit.studycard import Claim, Curve, Item, Measure, Preset, StudyArm, StudyCard, StudyData, Sweep
 
 __all__ = [
     "CARDS",
@@ -32,6 +42,7 @@ __all__ = [
     "load_card",
     "parse_override",
     "read_toml",
+    "toml_value",
 ]
 
 #: The newest card format this version reads.
@@ -103,16 +114,23 @@ class DatasetCard(BaseModel):
 
 
 class Stage(BaseModel):
-    """One part of a training: a loss, the rows it sees as they are or perturbed, and for how long."""
+    """One part of a training: a loss, the rows it sees as they are and perturbed or attacked, and for how long."""
 
     model_config = _STRICT
     loss: Component
     perturbation: Component | None = None
+    attack: Component | None = None
     epochs: PositiveInt | None = None
     batch_size: PositiveInt | None = None
     optimizer: Optimizer | None = None
     schedule: Literal["constant", "cosine"] = "cosine"
     clip: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _one_copy(self) -> Stage:
+        if self.perturbation is not None and self.attack is not None:
+            raise ValueError("a stage has a perturbation or an attack, not both; make them two stages")
+        return self
 
 
 class RecipeCard(BaseModel):
@@ -129,9 +147,10 @@ class RecipeCard(BaseModel):
 
 
 #: kind of card -> its folder and model
-CARDS: dict[str, tuple[str, type[DatasetCard] | type[RecipeCard]]] = {
+CARDS: dict[str, tuple[str, type[DatasetCard] | type[RecipeCard] | type[StudyCard]]] = {
     "dataset": ("datasets", DatasetCard),
     "recipe": ("recipes", RecipeCard),
+    "study": ("studies", StudyCard),
 }
 
 
@@ -158,7 +177,7 @@ def load_card(kind: str, content: Mapping[str, Any], where: str) -> Any:
 
     Parameters
     ----------
-    kind : {'dataset', 'recipe'}
+    kind : {'dataset', 'recipe', 'study'}
     content : mapping
         As read from TOML.
     where : str
@@ -207,11 +226,21 @@ def parse_override(text: str) -> tuple[str, str, Any]:
     arm, colon, key = left.rpartition(":")
     if not equals or not key.strip():
         raise SpecError(f"--set {text!r} is not [ARM:]KEY=VALUE, for example stage.0.loss.alpha=0.5")
+    return arm.strip() if colon else "", key.strip(), toml_value(right)
+
+
+def toml_value(text: str) -> Any:
+    """A value as TOML, else the text itself.
+
+    Examples
+    --------
+    >>> toml_value("0.5"), toml_value("[1, 2]"), toml_value("resnet18")
+    (0.5, [1, 2], 'resnet18')
+    """
     try:
-        value = tomllib.loads(f"value = {right}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = right.strip()
-    return arm.strip() if colon else "", key.strip(), value
+        return text.strip()
 
 
 def has_key(card: Mapping[str, Any], key: str) -> bool:
@@ -280,6 +309,8 @@ def _first_problem(error: ValidationError, where: str, card: type[BaseModel]) ->
         )
     if problem["type"] == "missing":
         return f"{where}: {key} is missing"
+    if problem["type"] == "value_error":  # our own, complete as it is
+        return f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')}"
     given = str(problem.get("input"))[:60]
     return f"{where}: {key}: {problem['msg'][0].lower()}{problem['msg'][1:]}; got {given!r}"
 
@@ -291,6 +322,14 @@ def _keys_beside(place: tuple[int | str, ...], card: type[BaseModel]) -> list[st
         "optimizer": Optimizer,
         "labels": Labels,
         "training": Training,
+        "arm": StudyArm,
+        "measure": Measure,
+        "preset": Preset,
+        "data": StudyData,
+        "item": Item,
+        "sweep": Sweep,
+        "curve": Curve,
+        "claim": Claim,
     }
     named = [str(part) for part in place[:-1] if str(part) in tables]
     return sorted((tables[named[-1]] if named else card).model_fields)

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from biaskit.builders._background_color import background_color
-from biaskit.data import Dataset, Source
+from biaskit.data import CORE, SPURIOUS, Dataset, Source
 from biaskit.images import ArrayImages
 
-__all__ = ["constant", "reads", "tiny"]
+__all__ = ["constant", "framed", "looks_at", "reads", "tiny"]
 
 _SIDE = 8
+#: Of :func:`framed`: the side of the images, and where the square begins and ends, on purpose on no multiple of 2 or 4.
+_FRAME, _SQUARE = 16, (5, 12)
 
 
 def tiny(
@@ -44,6 +46,61 @@ def tiny(
     data = background_color(source, np.random.default_rng(0), train=train, test=test)
     planted = {"attribute": "color", "regime": "shift"}
     return data.replace(card={"name": "tiny", "builder": [planted], "words": {"color": "background color"}})
+
+
+def framed(*, per_group: int = 2) -> Dataset:
+    """Two labels at 16 x 16: a red or blue square, which is the label, in a red or blue frame, which is not.
+
+    Its masks are exact: the 7 x 7 pixels of the square are core, the others the shortcut. Every image is a test image.
+
+    Parameters
+    ----------
+    per_group : int
+        Images per label and color of the frame, all alike.
+
+    Returns
+    -------
+    Dataset
+
+    Examples
+    --------
+    >>> framed().groups["test"].tolist()
+    [2, 2, 2, 2]
+    """
+    labels, frames = np.tile([0, 0, 1, 1], per_group), np.tile([0, 1, 0, 1], per_group)
+    inside = _inside().numpy()
+    colors = np.asarray([[204, 0, 0], [0, 0, 204]], np.uint8)
+    pixels = np.where(inside[None, :, :, None], colors[labels][:, None, None], colors[frames][:, None, None])
+    masks = np.broadcast_to(np.where(inside, CORE, SPURIOUS).astype(np.uint8)[None, :, :, None], (*pixels.shape[:3], 1))
+    words = np.asarray(["red", "blue"])
+    data = Dataset.from_arrays(pixels, words[labels], {"frame": words[frames]}, classes=["red", "blue"], name="framed")
+    return data.replace(masks=ArrayImages(masks.copy()))
+
+
+def _inside() -> Tensor:
+    """Where the square of :func:`framed` is, (16, 16)."""
+    found = torch.zeros(_FRAME, _FRAME, dtype=torch.bool)
+    found[slice(*_SQUARE), slice(*_SQUARE)] = True
+    return found
+
+
+class _LooksAt(nn.Module):
+    """Red and blue averaged over blocks of 4 x 4 pixels, with all pixels but the ones it looks at set to zero first."""
+
+    seen: Tensor
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self.register_buffer("seen", (_inside() if what == "square" else ~_inside()).float())
+        self.blocks = nn.Conv2d(3, 2, kernel_size=4, stride=4, bias=False)
+        with torch.no_grad():
+            self.blocks.weight.zero_()
+            self.blocks.weight[0, 0] = self.blocks.weight[1, 2] = 1.0 / 16.0
+
+    def forward(self, images: Tensor) -> Tensor:
+        red, blue = (self.blocks(images * self.seen).sum(dim=(2, 3)) * 16.0 / self.seen.sum()).unbind(dim=1)
+        # The probability, not the logit, is linear in the pixels.
+        return torch.stack([0.5 + 0.4 * (red - blue), 0.5 + 0.4 * (blue - red)], dim=1).log()
 
 
 class _Reads(nn.Module):
@@ -84,6 +141,23 @@ def reads(what: Literal["label", "background"]) -> nn.Module:
     0
     """
     return _Reads(what)
+
+
+def looks_at(what: Literal["square", "frame"]) -> nn.Module:
+    """A model for :func:`framed` that sees the square alone, or the frame alone, whatever the image.
+
+    The probability of ``blue`` is ``0.5 + 0.4 (mean blue - mean red)`` over the pixels it looks at: 0.82 for blue. It
+    has one layer, ``blocks``, a convolution whose map has 4 x 4 positions, so that what Grad-CAM and LIME must find can
+    be worked out by hand: they spread what a block or cell contains over all of it.
+
+    Examples
+    --------
+    >>> blue = torch.zeros(1, 3, 16, 16)
+    >>> blue[:, 2, 5:12, 5:12] = 0.8
+    >>> round(looks_at("square")(blue).softmax(dim=1)[0, 1].item(), 4)
+    0.82
+    """
+    return _LooksAt(what)
 
 
 def constant(answer: int = 0, classes: int = 2) -> nn.Module:

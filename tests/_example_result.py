@@ -321,7 +321,15 @@ def example(
 
 def hostile() -> dict[str, Any]:
     """Labels, values and arms whose names try to be markup, formulas or control codes, or are far too long."""
-    result = example(arms=HOSTILE[:3], labels=HOSTILE, colors=HOSTILE[4:6], images=2000)
+    result = further(arms=HOSTILE[:3], labels=HOSTILE, colors=HOSTILE[4:6], images=2000)
+    result["analyses"][1]["analyzer"] = HOSTILE[1]
+    result["analyses"][1]["notes"] = [{"arm": HOSTILE[2], "note": f"check failed: {HOSTILE[0]}"}]
+    result["analyses"][2]["columns"][0]["meaning"] = HOSTILE[0]
+    for row in result["analyses"][2]["rows"]:
+        row["distortion"] = HOSTILE[1] + row["distortion"]
+    for entry in result["gallery"]:
+        entry |= {"figure": HOSTILE[0] + entry["figure"], "row": HOSTILE[1] + entry["row"], "caption": HOSTILE[3]}
+    result["gallery"][3]["image"] = 'x" onerror="alert(1)'
     result["data"]["summary"] = HOSTILE[0]
     result["notes"] = HOSTILE[:3]
     result["command"] = "biaskit compare '" + HOSTILE[1] + "'"
@@ -364,6 +372,244 @@ def bare_audit() -> dict[str, Any]:
         {"arm": "plain", "seed": 0, "analyzer": "counterfactual_flips", "reason": "photos has no twins"},
         {"arm": "plain", "seed": 0, "analyzer": "mine", "reason": "broke"},
     ]
+    return result
+
+
+def further(arms: Sequence[str] = ("plain", "aug", "semcont"), seeds: int = 5, **options: Any) -> dict[str, Any]:
+    """A comparison in which other analyzers ran too, with pictures: as of today, with `analyses` and `gallery`."""
+    result = example(arms=arms, seeds=seeds, **options)
+    colors, labels = result["data"]["attributes"]["color"], result["data"]["label"]
+    result["analyses"] = [
+        _known_analysis(arms),
+        _robustness(arms, labels, colors, seeds),
+        _reliance(arms),
+        _transfer(arms),
+    ]
+    result["gallery"] = [
+        {
+            "analyzer": "attribution" if figure != "triples" else "continuity",
+            "figure": figure,
+            "row": f"image {row}, label {labels[row % len(labels)]}",
+            "column": column,
+            "shared": column == "image",
+            "caption": "core 0.61" if column != "image" else "",
+            "image": (BLUE if column == "image" else RED),
+        }
+        for figure in ("integrated gradients", "triples")
+        for row in range(6)
+        for column in ("image", *arms)
+    ]
+    result["analyses"].append(_attribution(arms))
+    return result
+
+
+def _column(name: str, meaning: str, unit: str = "", better: str = "", kind: str = "measure") -> dict[str, Any]:
+    entry = {"name": name, "meaning": meaning, "unit": unit, "better": better}
+    return entry | {"key": kind == "key", "measure": kind == "measure"}
+
+
+def _seeded(name: str, value: float, half: float | None) -> dict[str, Any]:
+    ends = (None, None) if half is None else (value - half, value + half)
+    return {name: value, f"{name}_low": ends[0], f"{name}_high": ends[1]}
+
+
+def _known_analysis(arms: Sequence[str]) -> dict[str, Any]:
+    """What continuity says beside its own section: which class its pictures show."""
+    columns = [
+        _column("perturbation", "what was changed", kind="key"),
+        _column("nds", "relative distance", "", "lower"),
+    ]
+    rows = [{"arm": a, "perturbation": "all", "n": 9, **_seeded("nds", 0.1, 0.01)} for a in arms]
+    notes = [{"arm": a, "note": "the view shows class 3"} for a in arms]
+    return {"analyzer": "continuity", "options": {}, "columns": columns, "rows": rows, "notes": notes}
+
+
+def _robustness(arms: Sequence[str], labels: Sequence[str], colors: Sequence[str], seeds: int) -> dict[str, Any]:
+    """Accuracy under attack: several epsilons of one attack, a clean row, groups, and a check that failed."""
+    columns = [
+        _column("attack", "what was done to the images; clean = nothing", kind="key"),
+        _column("epsilon", "how far a pixel may move, of 1", kind="key"),
+        _column("steps", "gradient passes", kind="key"),
+        _column("label", "the label; all = every image", kind="key"),
+        _column("color", "attribute; all = every image", kind="key"),
+        _column("n", "images", kind="count"),
+        _column("accuracy", "share right as they are and under the attack", "share", "higher"),
+    ]
+    half = 0.02 if seeds > 1 else None
+    rows = []
+    groups = [("all", "all", 500), *((label, color, 25) for label in labels for color in colors)]
+    for k, arm in enumerate(arms):
+        for attack, epsilon, steps in (("clean", 0.0, 0), *(("pgd", e / 255, 10) for e in (1, 2, 4, 8, 16))):
+            for label, color, n in groups if epsilon in (0.0, 8 / 255) else groups[:1]:
+                value = 0.95 * 0.8 ** (epsilon * 255 / (k + 1))
+                key = {"arm": arm, "attack": attack, "epsilon": epsilon, "steps": steps, "label": label, "color": color}
+                rows.append({**key, "n": n, **_seeded("accuracy", value, half)})
+    notes = [{"arm": arms[-1], "note": "Check failed, large epsilon: PGD leaves 31 % right"}]
+    notes += [{"arm": arm, "note": "All other checks of the attack passed."} for arm in arms]
+    return {"analyzer": "robustness", "options": {}, "columns": columns, "rows": rows, "notes": notes}
+
+
+def _reliance(arms: Sequence[str]) -> dict[str, Any]:
+    """Three distortions with several amounts, a text that follows the amount, and an unchanged row."""
+    columns = [
+        _column("distortion", "what was done to the images; none = as they are", kind="key"),
+        _column("amount", "shift or share as a fraction", kind="key"),
+        _column("strength", "the amount in pixels", kind="key"),
+        _column("n", "images", kind="count"),
+        _column("accuracy", "share of right answers; lower is more semantic", "share", "lower"),
+        _column("retained", "accuracy over accuracy on the images as they are", "", "lower"),
+    ]
+    steps = [("none", 0.0, "unchanged")]
+    steps += [("channel_shift", a, f"{round(a * 32)} px") for a in (1 / 32, 1 / 16, 1 / 8, 1 / 4)]
+    steps += [("center_shuffle", a, f"{round(a * 32)} x {round(a * 32)} px") for a in (0.25, 0.5, 0.75, 1.0)]
+    steps += [("puzzle", g, f"{g} x {g} blocks") for g in (2, 4, 8)]
+    rows = []
+    for k, arm in enumerate(arms):
+        for place, (distortion, amount, strength) in enumerate(steps):
+            value = max(0.1, 0.95 - 0.06 * place * (k + 1))
+            key = {"arm": arm, "distortion": distortion, "amount": amount, "strength": strength, "n": 500}
+            rows.append(key | _seeded("accuracy", value, 0.02) | _seeded("retained", value / 0.95, 0.03))
+    return {"analyzer": "semantic_reliance", "options": {}, "columns": columns, "rows": rows, "notes": []}
+
+
+def _transfer(arms: Sequence[str]) -> dict[str, Any]:
+    """Two modes, nothing to draw, and a measure that is undefined for one of them."""
+    columns = [
+        _column("mode", "probe or finetune", kind="key"),
+        _column("n", "images", kind="count"),
+        _column("accuracy", "share of right answers", "share", "higher"),
+        _column("flip_rate", "share of pairs with two answers", "share", "lower"),
+    ]
+    rows = []
+    for k, arm in enumerate(arms):
+        for mode in ("probe", "finetune"):
+            flips = (
+                _seeded("flip_rate", 0.1, 0.05)
+                if mode == "probe"
+                else dict.fromkeys(("flip_rate", "flip_rate_low", "flip_rate_high"))
+            )
+            rows.append({"arm": arm, "mode": mode, "n": 180, **_seeded("accuracy", 0.8 + 0.01 * k, 0.05), **flips})
+    rows[0].update(flip_rate=None, flip_rate_low=None, flip_rate_high=None)
+    return {"analyzer": "transfer", "options": {}, "columns": columns, "rows": rows, "notes": []}
+
+
+def _attribution(arms: Sequence[str]) -> dict[str, Any]:
+    columns = [
+        _column("method", "how the map is made", kind="key"),
+        _column("label", "the label; all = every image", kind="key"),
+        _column("color", "attribute; all = every image", kind="key"),
+        _column("n", "images", kind="count"),
+        _column("core_share", "share of the map on the core", "share", "higher"),
+        _column("core_chance", "what a constant map gets", "share"),
+        _column("gradient_norm", "length of the gradient", "logit"),
+    ]
+    rows = [
+        {"arm": arm, "method": method, "label": "all", "color": "all", "n": 200}
+        | _seeded("core_share", 0.6, 0.1)
+        | _seeded("core_chance", 0.2, 0.0)
+        | _seeded("gradient_norm", 1234.5, 700.0)
+        for arm in arms
+        for method in ("integrated_gradients", "grad_cam")
+    ]
+    return {"analyzer": "attribution", "options": {}, "columns": columns, "rows": rows, "notes": []}
+
+
+def swept(values: Sequence[Any] = (0, 0.1, 0.3, 1, 3, 10)) -> dict[str, Any]:
+    """A sweep of one option of a recipe, an arm per value."""
+    result = example(arms=[f"semcont alpha={v}" for v in values], images=2000)
+    metrics = [("average_accuracy", "accuracy", "%"), ("ds", "DS, level 1", "logit^2"), ("nds", "nDS, level 1", "")]
+    result["kind"] = "sweep"
+    result["command"] = "biaskit sweep semcont --param stage.0.loss.alpha=" + ",".join(map(str, values))
+    result["sweep"] = {
+        "recipe": "semcont",
+        "param": "stage.0.loss.alpha",
+        "values": list(values),
+        "arms": [a["name"] for a in result["arms"]],
+        "rows": [
+            {"arm": arm["name"], "value": v, "metric": name, "title": title, "unit": unit, "n": 2000, "seeds": 5}
+            | {"estimate": size, "low": size * 0.9, "high": min(size * 1.1, 0.99) if unit == "%" else size * 1.1}
+            for k, (v, arm) in enumerate(zip(values, result["arms"], strict=True))
+            for name, title, unit in metrics
+            for size in [{"average_accuracy": 0.95 - 0.01 * k, "ds": 40 / (k + 1), "nds": 0.3 / (k + 1)}[name]]
+        ],
+    }
+    return result
+
+
+def study(items: Sequence[str] = ("table2", "fig3"), seeds: int = 5) -> dict[str, Any]:
+    """A study of two items on a substitute: a table with claims, and a figure of curves and pictures."""
+    arms = ("plain", "semcont", "adv", "adv-semcont")
+    published = {"plain": (0.6699, 0.0934), "semcont": (0.6701, 0.1601), "adv": (0.638, 0.443)}
+    rows = [
+        {"arm": arm, "measure": measure, "unit": "%", "better": "higher", "value": value, "low": value - 0.03}
+        | {"published": published.get(arm, (None, None))[m], "published_on": "CIFAR-100", "high": value + 0.03}
+        | {"n": 1000, "seeds": seeds}
+        for m, measure in enumerate(("clean accuracy", "adversarial accuracy"))
+        for k, arm in enumerate(arms)
+        for value in [0.9 - 0.02 * k if m == 0 else 0.1 + 0.2 * k]
+    ]
+    findings = ("holds", "does not hold", "inconclusive")
+    claims = [
+        {"item": "table2", "claim": f"{arm} is more robust than plain", "contrast": f"{arm} - plain"}
+        | {"measure": "adversarial accuracy", "published": published.get(arm, (0, None))[1], "estimate": 0.2}
+        | {"low": 0.15, "high": 0.25, "p_holm": 0.002, "finding": word, "n": 1000, "seeds": seeds, "reason": ""}
+        for arm, word in zip(arms[1:], findings, strict=True)
+    ]
+    claims[-1].update(estimate=None, low=None, high=None, p_holm=None, reason="fewer than 3 seeds")
+    curves = [
+        {"panel": panel, "x_title": "level", "y_title": "DS", "unit": "logit^2", "arm": arm, "x": x, "y": y}
+        | {"low": y * 0.9, "high": y * 1.1}
+        for panel in ("brightness", "contrast")
+        for k, arm in enumerate(arms)
+        for x in (1, 2, 3, 4)
+        for y in [10.0 * x / (k + 1)]
+    ]
+    every = [
+        {"name": "table2", "title": "Table 2: robust accuracy (colordigits for CIFAR-100)", "rows": rows}
+        | {"about": "Accuracy on clean and attacked images.", "curves": [], "claims": claims, "gallery": []}
+        | {"failed": [], "notes": ["the paper does not say whether the attack starts at random"]},
+        {"name": "fig3", "title": "Figure 3: distance over levels (colordigits for CIFAR-100)", "rows": []}
+        | {"about": "Distance of the logits over the levels.", "curves": curves, "claims": [], "notes": []}
+        | {"gallery": further(arms=arms, images=400)["gallery"], "failed": ["adv-semcont: no runs"]},
+    ]
+    base = example(arms=arms, seeds=seeds, images=400)
+    return {
+        "schema_version": 1,
+        "kind": "study",
+        "study": "wu2021",
+        "preset": "smoke",
+        "title": "Semantic continuity",
+        "paper": "Wu et al., arXiv 2011.09789",
+        "command": "biaskit reproduce wu2021 --preset smoke",
+        **{k: base[k] for k in ("created", "seconds", "versions")},
+        "machine": base["machine"],
+        "data": [{k: base["data"][k] for k in ("name", "summary", "fingerprint", "shape", "splits")}],
+        "arms": [{k: a[k] for k in ("name", "summary", "paper", "card", "epochs", "model")} for a in base["arms"]],
+        "seeds": list(range(seeds)),
+        "items": [
+            one | {"original": "CIFAR-100", "data": "colordigits", "substitute": True}
+            for one in every
+            if one["name"] in items
+        ],
+        "claims": claims if "table2" in items else [],
+    }
+
+
+def hostile_study() -> dict[str, Any]:
+    """A study whose every text tries to be markup."""
+    result = study()
+    result |= {"title": HOSTILE[0], "command": HOSTILE[1], "paper": HOSTILE[3]}
+    for k, item in enumerate(result["items"]):
+        item |= {"name": HOSTILE[k], "title": HOSTILE[k + 1], "about": HOSTILE[7], "notes": [HOSTILE[8]]}
+        item["failed"] = [HOSTILE[0]]
+        for row in [*item["rows"], *item["claims"]]:
+            row["measure"] = HOSTILE[2]
+        for row in item["gallery"]:
+            row |= {"figure": HOSTILE[1], "row": HOSTILE[0], "caption": HOSTILE[2]}
+        for row in item["curves"]:
+            row |= {"panel": HOSTILE[1] + row["panel"], "x_title": HOSTILE[0], "y_title": HOSTILE[7]}
+    for claim in result["claims"]:
+        claim |= {"item": HOSTILE[0], "claim": HOSTILE[1], "contrast": HOSTILE[3], "reason": HOSTILE[6]}
     return result
 
 

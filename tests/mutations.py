@@ -60,8 +60,6 @@ MUTATIONS = (
     Mutation("runs.py", '            "seed": seed,\n            "code"', '            "code"', "test_train.py"),
     Mutation("rng.py", "with torch.random.fork_rng(devices=devices):", "if True:", "test_train.py"),
     # Analyzers and measures
-    Mutation("analyzers/_continuity.py", ".sort(dim=1).values[:, 1:]", ".sort(dim=1).values", "test_analyzers.py"),
-    Mutation("analyzers/_continuity.py", "sums += distance", "sums = distance", "test_analyzers.py"),
     Mutation(
         "analyzers/_counterfactual_flips.py",
         '"right_to_wrong": right &',
@@ -80,7 +78,7 @@ MUTATIONS = (
         "test_planted.py",
     ),
     Mutation(
-        "_compare.py",
+        "_differences.py",
         "stats.judge([entry[3] for entry in judged]",
         "stats.judge([entry[3] for entry in found]",
         "test_compare.py",
@@ -150,6 +148,129 @@ MUTATIONS = (
         "np.ascontiguousarray(chunk.numpy()[:1]).data",
         "test_data.py test_contracts.py",
     ),
+    # Attacks
+    Mutation("attacks/_pgd.py", "(loss > highest)", "(loss < highest)", "test_attacks.py"),
+    Mutation("attacks/_pgd.py", "after[rows] &= right", "after[rows] = right", "test_attacks.py"),
+    Mutation("attacks/_pgd.py", "found[rows[mine]] = here[mine]", "found[rows] = here", "test_attacks.py"),
+    Mutation("attacks/_common.py", "(images - clean).clamp_(-epsilon, epsilon)", "(images - clean)", "test_attacks.py"),
+    Mutation("attacks/_common.py", 'reduction="sum"', 'reduction="mean"', "test_attacks.py"),
+    Mutation("attacks/_common.py", "module.training = False", "pass", "test_attacks.py"),
+    Mutation(
+        "attacks/_fgsm.py", 'predicted(model, clean) if label == "predicted" else truth', "truth", "test_attacks.py"
+    ),
+    Mutation("attacks/_least_likely.py", "here - stride", "here + stride", "test_attacks.py"),
+    Mutation("attacks/_targeted_l2.py", "weight * 2.0**turn", "weight", "test_attacks.py"),
+    Mutation("_train.py", "images[:, :channels]", "images", "test_train.py"),
+    Mutation("recipes.py", 'COPIES = ("perturbation", "attack")', 'COPIES = ("perturbation",)', "test_train.py"),
+    # Distortions, reliance and gradients
+    Mutation(
+        "distortions/_channel_shift.py",
+        "green.roll((half, half), (1, 2))",
+        "green.roll((pixels, pixels), (1, 2))",
+        "test_distortions.py",
+    ),
+    Mutation("distortions/_puzzle.py", "len(blocks) if moved is None else moved", "len(blocks)", "test_distortions.py"),
+    Mutation("distortions/_places.py", "(count, items), generator", "(1, items), generator", "test_distortions.py"),
+    Mutation(
+        "analyzers/_semantic_reliance.py",
+        "float(low2 / high1), float(high2 / low1)",
+        "float(low2 / low1), float(high2 / high1)",
+        "test_reliance_and_gradient.py",
+    ),
+    Mutation(
+        "analyzers/_semantic_reliance.py",
+        '"retained": second / first if first else np.nan',
+        '"retained": both / first if first else np.nan',
+        "test_reliance_and_gradient.py",
+    ),
+    Mutation(
+        "analyzers/_input_gradient.py",
+        "squares.clamp(min=0.0).sqrt()",
+        "squares.clamp(min=0.0)",
+        "test_reliance_and_gradient.py",
+    ),
+    Mutation(
+        "analyzers/_input_gradient.py",
+        "if scale > 0 and not found",
+        "if scale < 0 and not found",
+        "test_reliance_and_gradient.py",
+    ),
+    # Transfer
+    Mutation(
+        "analyzers/_targets.py", "= place[twins], place[images]", "= place[images], place[twins]", "test_transfer.py"
+    ),
+    Mutation("analyzers/_transfer.py", "C=PROBE_C", "C=1e6", "test_transfer.py"),
+    Mutation(
+        "analyzers/_transfer.py",
+        "    copied = copy.deepcopy(model)\n    copied.set_submodule",
+        "    copied = model\n    copied.set_submodule",
+        "test_transfer.py",
+    ),
+    Mutation(
+        "analyzers/_transfer.py",
+        "whole[twins] != whole[test], np.nan",
+        "whole[twins] == whole[test], np.nan",
+        "test_transfer.py",
+    ),
+    # Continuity
+    Mutation(
+        "analyzers/_neighborhoods.py", "(squared < one[:, None])", "(squared <= one[:, None])", "test_continuity.py"
+    ),
+    Mutation("analyzers/_neighborhoods.py", "squared.sum(dim=1) / others", "squared.mean(dim=1)", "test_continuity.py"),
+    Mutation(
+        "analyzers/_continuity.py", "ds[:, places].sum(axis=1)", "ds[:, places].mean(axis=1)", "test_continuity.py"
+    ),
+    Mutation("analyzers/_continuity_pictures.py", "ds[place].argmax()", "ds[place].argmin()", "test_continuity.py"),
+    # Robustness
+    Mutation(
+        "analyzers/_attacked.py",
+        "places = np.flatnonzero(standing)",
+        "places = np.arange(len(standing))",
+        "test_robustness.py",
+    ),
+    Mutation(
+        "analyzers/_attacked.py",
+        "(predicted(self.model, changed) == labels)",
+        "(predicted(self.model, images) == labels)",
+        "test_robustness.py",
+    ),
+    Mutation(
+        "analyzers/_robustness_checks.py",
+        "passed = large.accuracy <= TOLERATED",
+        "passed = large.accuracy <= 1.0",
+        "test_robustness.py",
+    ),
+    Mutation("analyzers/_robustness_checks.py", "through=network)", "through=bench.model)", "test_robustness.py"),
+    # Attribution
+    Mutation(
+        "analyzers/_attribution_methods.py", 'method="riemann_middle"', 'method="riemann_left"', "test_attribution.py"
+    ),
+    Mutation(
+        "analyzers/_attribution_methods.py",
+        'interpolate_mode="bilinear"',
+        'interpolate_mode="nearest"',
+        "test_attribution.py",
+    ),
+    Mutation(
+        "analyzers/_attribution_methods.py",
+        'generator=torch_generator(0, "lime", int(row))',
+        'generator=torch_generator(0, "lime")',
+        "test_attribution.py",
+    ),
+    Mutation(
+        "analyzers/_attribution_scores.py",
+        "descending=True, stable=True",
+        "descending=False, stable=True",
+        "test_attribution.py",
+    ),
+    Mutation("analyzers/_attribution.py", "AMOUNTS[operation][0]", "AMOUNTS[operation][3]", "test_attribution.py"),
+    Mutation(
+        "analyzers/_attribution.py",
+        "(bits & CORE) > 0, (bits & SPURIOUS) > 0",
+        "(bits & SPURIOUS) > 0, (bits & CORE) > 0",
+        "test_attribution.py",
+    ),
+    Mutation("features.py", "return found[-1]", "return found[0]", "test_features.py"),
 )
 
 
@@ -166,7 +287,7 @@ def survives(mutation: Mutation) -> bool:
     """Whether the tests named with a mutation pass in spite of it."""
     with tempfile.TemporaryDirectory(prefix="biaskit-mutation-") as folder:
         work = Path(folder)
-        for name in ("biaskit", "recipes", "datasets", "tests"):
+        for name in ("biaskit", "recipes", "datasets", "studies", "tests"):
             shutil.copytree(ROOT / name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", work)
         apply(mutation, work / "biaskit")

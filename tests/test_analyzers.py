@@ -1,4 +1,4 @@
-"""Analyzers on models whose answers are known by hand, and continuity against a brute-force double loop."""
+"""Analyzers on models whose answers are known by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import nn
 import biaskit as bk
 from biaskit import testing
 from biaskit._audit import audit_result
-from biaskit.analyzers import continuity, counterfactual_flips, group_accuracy, parity
+from biaskit.analyzers import counterfactual_flips, group_accuracy, parity
 from biaskit.builders import background_color, patch
 from biaskit.contrast import Contrast
 from biaskit.data import Dataset, Source
@@ -228,116 +228,6 @@ def test_parity_names_the_label():
     assert table["attribute"].tolist() == ["color"]
     assert table["demographic_parity_label"].iloc[0] in ("left", "right")
     assert table[["equalized_odds_difference", "equal_opportunity_difference"]].to_numpy().tolist() == [[1.0, 1.0]]
-
-
-# Continuity
-
-
-class Linear(nn.Module):
-    """F(x) = c W x, flattened."""
-
-    def __init__(self, pixels, classes=3, scale=1.0, seed=0):
-        super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        self.weight = nn.Parameter(scale * torch.randn(pixels, classes, generator=generator))
-
-    def forward(self, images):
-        return images.flatten(1) @ self.weight
-
-
-def gray_and_colored(n=24, low=102, high=150, seed=0):
-    """Images that no level of brightness, contrast or saturation clips."""
-    pixels = np.random.default_rng(seed).integers(low, high, (n, 4, 4, 3)).astype(np.uint8)
-    return Dataset.from_arrays(pixels, np.arange(n) % 3)
-
-
-def test_levels_of_a_linear_model_are_squares():
-    data = gray_and_colored()
-    model = Linear(48)
-    table = continuity(Subject(model, data)).table.pivot(index="perturbation", columns="level", values="ds")
-    for operation in ("brightness", "contrast", "saturation"):
-        np.testing.assert_allclose(table.loc[operation] / table.loc[operation, 1], [1, 4, 9, 16], rtol=1e-4)
-    # Brightness moves every pixel by 16/255 a level: DS = |W 1|^2 (16/255)^2.
-    ones = model.weight.sum(0).square().sum().item()
-    assert table.loc["brightness", 1] == pytest.approx(ones * (16 / 255) ** 2, rel=1e-4)
-    parts = table.drop(index="all").sum()
-    np.testing.assert_allclose(table.loc["all"], parts, rtol=1e-5)
-
-
-def test_hue_of_a_gray_image_moves_nothing():
-    pixels = np.random.default_rng(0).integers(0, 256, (9, 4, 4)).astype(np.uint8)
-    data = Dataset.from_arrays(np.repeat(pixels[..., None], 3, axis=3), np.arange(9) % 3)
-    table = continuity(Subject(Linear(48), data), operations=("hue",)).table
-    np.testing.assert_array_equal(table["ds"], 0.0)
-    np.testing.assert_array_equal(table["nds"], 0.0)
-    np.testing.assert_array_equal(table["discontinuity_rate"], 0.0)
-
-
-def test_against_a_double_loop():
-    rng = np.random.default_rng(1)
-    spread = np.linspace(1, 25, 13)[:, None, None, None]  # the first images are nearer to each other
-    pixels = np.clip(120 + spread * rng.normal(size=(13, 4, 4, 3)), 0, 255).astype(np.uint8)
-    data = Dataset.from_arrays(pixels, [0, 1] * 6 + [2])
-    model = Linear(48, seed=3)
-    result = continuity(Subject(model, data), operations=("brightness", "contrast"), levels=(3,))
-    from biaskit.perturbations import brightness, contrast
-
-    images = data.images.gather(torch.arange(13)).float() / 255
-    logits = model(images).detach().double().numpy()
-    labels = data.labels
-    ratios, rates, sums = {}, {}, np.zeros(13)
-    for operation in (brightness, contrast):
-        moved = model(operation(images, torch.Generator(), level=3)).detach().double().numpy()
-        ratio, rate = [], []
-        for i in range(13):
-            mine = sum((moved[i, k] - logits[i, k]) ** 2 for k in range(3))
-            others = [
-                sum((logits[j, k] - logits[i, k]) ** 2 for k in range(3))
-                for j in range(13)
-                if j != i and labels[j] == labels[i]
-            ]
-            sums[i] += mine
-            ratio.append(mine / np.mean(others) if others else np.nan)
-            rate.append(np.mean([mine > other for other in others]) if others else np.nan)
-        ratios[operation.__name__], rates[operation.__name__] = ratio, rate
-    table = result.table.set_index("perturbation")
-    for name in ("brightness", "contrast"):
-        assert table.loc[name, "nds"] == pytest.approx(np.nanmean(ratios[name]), rel=1e-4)
-        assert table.loc[name, "discontinuity_rate"] == pytest.approx(np.nanmean(rates[name]), abs=1e-12)
-    assert 0 < table.loc["brightness", "discontinuity_rate"] < 1
-    assert (table["n"].unique().tolist(), table["n_neighbors"].unique().tolist()) == ([13], [12])
-    whole = np.mean(list(ratios.values()), axis=0)
-    assert table.loc["all", "nds"] == pytest.approx(np.nanmean(whole), rel=1e-4)
-    assert table.loc["all", "ds"] == pytest.approx(sums.mean(), rel=1e-4)
-    np.testing.assert_allclose(result.samples["ds"], sums, rtol=1e-4)
-    np.testing.assert_allclose(result.samples["nds"], whole, rtol=1e-4)
-    assert result.samples["row"].tolist() == list(range(13))
-
-
-def test_scale_of_the_logits():
-    data = gray_and_colored(low=0, high=256)
-    one, three = (continuity(Subject(Linear(48, scale=scale), data)).table for scale in (1.0, 3.0))
-    np.testing.assert_allclose(three["ds"], 9 * one["ds"], rtol=1e-4)
-    np.testing.assert_allclose(three["nds"], one["nds"], rtol=1e-4)
-    np.testing.assert_allclose(three["discontinuity_rate"], one["discontinuity_rate"], atol=1e-12)
-
-
-def test_a_constant_model_has_no_distance_to_divide_by():
-    table = continuity(looked_at(testing.constant(1))).table
-    np.testing.assert_array_equal(table["ds"], 0.0)
-    assert table["nds"].isna().all()
-    assert (table["n_neighbors"].unique().tolist(), table["n"].unique().tolist()) == ([0], [48])
-    values = numbers(testing.constant(1))
-    assert "nds" not in values
-    assert values["ds"]["value"] == 0.0
-
-
-def test_a_sample_is_the_same_for_every_model():
-    data = gray_and_colored(60)
-    rows = [continuity(Subject(Linear(48, seed=seed), data), images=10).samples["row"].unique() for seed in (0, 1)]
-    np.testing.assert_array_equal(*rows)
-    assert len(rows[0]) == 10
-    assert (np.diff(rows[0]) > 0).all()
 
 
 # Audits

@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score
 
 import biaskit as bk
 from biaskit import runs, stats
-from biaskit._compare import differences
+from biaskit._differences import differences
 from biaskit._plan import plan
 from biaskit.contrast import contrast
 from biaskit.errors import SpecError, StoreError, UnknownName
@@ -173,11 +173,12 @@ def test_the_gap_decides_where_the_card_says_so():
 def continuous(name, values, rows, seeds=3):
     """An arm whose continuity was measured: nds as given, ds five times it."""
     parts = [
-        pd.DataFrame({"row": rows, "level": 1, "ds": 5 * np.nan_to_num(values, nan=1.0), "nds": values, "seed": seed})
+        pd.DataFrame({"row": rows, "ds": 5 * np.nan_to_num(values, nan=1.0), "nds": values, "seed": seed})
         for seed in range(seeds)
     ]
     for seed, part in enumerate(parts):
         part[["ds", "nds"]] *= 1 + 0.1 * seed
+        part[["perturbation", "level"]] = "all", 1
     a = arm(name, 0.5, seed=len(name))
     return evidence(DATA, name, a.answers, a.twin_answers, continuity=pd.concat(parts, ignore_index=True))
 
@@ -404,7 +405,7 @@ def test_nds_follows_from_its_samples():
     one = comparison()
     for name in ARMS:
         samples = pd.concat([one.audits[name, seed]["continuity"].samples for seed in range(SEEDS)])
-        level = samples[samples["level"] == 1]
+        level = samples[(samples["level"] == 1) & (samples["perturbation"] == "all")]
         row = next(r for r in one.result["headline"] if (r["arm"], r["metric"]) == (name, "nds"))
         complete = level.groupby("row")["nds"].transform(lambda values: values.notna().all())
         assert row["value"] == pytest.approx(level[complete]["nds"].mean(), rel=1e-6)
@@ -448,7 +449,7 @@ def test_examples_show_what_was_answered():
 
 def test_analyses_are_stored_with_the_run(home, monkeypatch):
     first = bk.compare(["plain"], small(), seeds=SEEDS)
-    monkeypatch.setattr("biaskit.analyzers._continuity._perturbed_logits", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr("biaskit.analyzers._continuity._distances", lambda *_: pytest.fail("measured again"))
     again = bk.compare(["plain"], small(), seeds=SEEDS)
     pd.testing.assert_frame_equal(first.table, again.table)
     pd.testing.assert_frame_equal(

@@ -115,7 +115,8 @@ def test_analyzer_contract(name):
     for low, high in [("low", "high")] if "low" in result.table else []:
         known = result.table.dropna(subset=[low, high])
         assert (known[low] <= known[high]).all()
-    if result.samples is not None:
+    # The rows of transfer are those of the data it transfers to; test_transfer.py follows them there.
+    if result.samples is not None and name != "transfer":
         assert set(result.samples["row"]) <= set(TINY.rows("test").tolist())
 
     pd.testing.assert_frame_equal(result.table, again.table)  # the same model and data: the same numbers
@@ -167,6 +168,66 @@ def test_perturbation_contract(name, sign):
     # One image alone is changed as it is among others where nothing is drawn.
     if sign == "+" and name != "color":
         torch.testing.assert_close(function(images[3:4], torch.Generator(), **given)[0], found[3])
+
+
+# Distortions
+
+
+@each("distortion")
+def test_distortion_contract(name):
+    function = find("distortion", name)
+    images = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    kept, state = images.clone(), torch.get_rng_state()
+
+    def changed(seed):
+        return function(images, torch.Generator().manual_seed(seed))
+
+    found = changed(1)
+    assert found.shape == images.shape
+    assert found.dtype == images.dtype
+    assert torch.equal(images, kept)
+    assert not torch.equal(found, images)
+    assert torch.equal(found, changed(1))
+    # What is destroyed is the arrangement: every channel of every image keeps its values.
+    assert torch.equal(found.flatten(2).sort(dim=2).values, images.flatten(2).sort(dim=2).values)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+# Attacks
+
+
+@each("attack")
+def test_attack_contract(name):
+    function, model = find("attack", name), Net()
+    model.body[1].eval()  # a layer that its owner has frozen
+    images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(6) % 2
+    before = {key: one.clone() for key, one in model.state_dict().items()}
+    flags = [module.training for module in model.modules()]
+    kept, answers, state = images.clone(), labels.clone(), torch.get_rng_state()
+    # An untrained network is sure of nothing.
+    given = {key: value for key, value in {"epsilon": 0.04, "confidence": 0.6}.items() if key in options(function)}
+
+    def attacked(net):
+        return function(net, images, labels, torch.Generator().manual_seed(1), **given)
+
+    found = attacked(model)
+    assert found.shape == images.shape
+    assert found.dtype == images.dtype
+    assert not found.requires_grad
+    assert float(found.min()) >= 0.0
+    assert float(found.max()) <= 1.0
+    assert not torch.equal(found, images)
+    if "epsilon" in given:
+        assert float((found - images).abs().max()) <= 0.04 + 1e-6
+    assert torch.equal(images, kept)
+    assert torch.equal(labels, answers)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [module.training for module in model.modules()] == flags
+    assert all(torch.equal(before[key], one) for key, one in model.state_dict().items())
+    assert all(one.grad is None for one in model.parameters())
+    assert torch.equal(found, attacked(model))
+    assert torch.equal(found, attacked(Net().eval())), "dropout and batch statistics took part"
 
 
 # Losses

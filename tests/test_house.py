@@ -18,15 +18,16 @@ ROOT = Path(biaskit.__file__).parent
 #: From the ground up: a room imports from its own floor and from the floors below, never from above, and never in a
 #: circle. ``registry.find`` reaches upwards by name, which is what a registry is for.
 FLOORS = [
-    {"errors", "rng", "home", "results"},
-    {"specs", "stats", "images"},
+    {"errors", "rng", "home", "results", "studycard"},
+    {"specs", "stats", "images", "features"},
     {"metrics", "registry", "data", "telling"},
     {"vision", "contrast", "describe", "perturbations", "distortions", "models"},
     {"disk", "looks", "attacks", "builders", "sources", "losses"},
     {"testing", "_build", "_train", "measures"},
     {"subject", "recipes"},
     {"runs", "analyzers", "output"},
-    {"_assemble", "_audit", "_compare", "_plan"},
+    {"_assemble", "_audit", "_compare", "_differences", "_plan"},
+    {"_findings", "_studies", "_study_plan", "_sweep"},
     {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -211,6 +211,38 @@ def test_training_reaches_the_closed_form(monkeypatch):
     torch.testing.assert_close(model.head.weight.detach().double(), best, atol=2e-4, rtol=0)
 
 
+@pytest.mark.parametrize("gradient", ["both", "clean", "pair"])
+def test_each_gradient_has_its_own_fixed_point(gradient):
+    """|W X - Y|^2 + alpha |W D|^2 in float64: zero gradient at the closed form, and descent arrives there.
+
+    The term has the gradient 2 alpha W D D' (both), 2 alpha W D X'' (of the copies alone) or -2 alpha W D X' (of the
+    images alone), with X'' = X + D, so W* = Y X' (X X' + alpha D R')^-1 with R = D, X'' or -X.
+    """
+    rng = np.random.default_rng(0)
+    x, y = (torch.from_numpy(rng.normal(size=(3, 40))) for _ in range(2))
+    shift = 0.3 * torch.from_numpy(rng.normal(size=(3, 40)))
+    alpha, right = 2.0, {"both": shift, "clean": -x, "pair": x + shift}[gradient]
+    best = y @ x.T @ torch.linalg.inv(x @ x.T + alpha * shift @ right.T)
+
+    loss, entropy = semantic_continuity(None, alpha=alpha, gradient=gradient), cross_entropy(None)
+    one = batch(x.T.reshape(-1, 3, 1, 1), (x + shift).T.reshape(-1, 3, 1, 1), [0] * 40)
+
+    def slope(weight):
+        def model(images):
+            return images.flatten(1) @ weight.T
+
+        weight = weight.clone().requires_grad_()
+        squared = (weight @ x - y).square().sum() / 40
+        (found,) = torch.autograd.grad(squared + loss(model, one) - entropy(model, one), weight)
+        return found
+
+    assert float(slope(best).abs().max()) < 1e-13
+    weight = torch.zeros(3, 3, dtype=torch.float64)
+    for _ in range(500):
+        weight -= 0.1 * slope(weight)
+    torch.testing.assert_close(weight, best, atol=1e-10, rtol=0)
+
+
 def test_losses_have_no_state_of_their_own():
     data = testing.tiny()
     for loss in (cross_entropy(data), semantic_continuity(data)):

@@ -12,7 +12,7 @@ from torch import nn
 import biaskit as bk
 from biaskit import stats
 from biaskit._audit import audit_result
-from biaskit._compare import differences
+from biaskit._differences import differences
 from biaskit.data import Dataset
 from biaskit.images import ArrayImages
 from biaskit.measures import Ground, headline

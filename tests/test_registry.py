@@ -24,6 +24,8 @@ CALLED_WITH = {
     "source": ["root"],
     "builder": ["source", "rng"],
     "perturbation": ["images", "generator"],
+    "distortion": ["images", "generator"],
+    "attack": ["model", "images", "labels", "generator"],
     "loss": ["dataset"],
     "analyzer": ["subject"],
     "model": ["classes"],
@@ -77,6 +79,8 @@ def test_listing_is_complete():
 
 def test_kinds():
     assert plural("loss") == "losses"
+    assert plural("study") == "studies"
+    assert singular("studies") == singular("study") == "study"
     assert singular("losses") == singular("loss") == "loss"
     assert singular("datasets") == "dataset"
     with pytest.raises(UnknownName, match=r"no kind 'reciepts'; nearest: recipes"):

@@ -17,7 +17,15 @@ from biaskit.specs import (
 
 DATASET = {"version": 1, "summary": "s", "source": {"name": "digits"}, "builder": [{"name": "patch"}]}
 RECIPE = {"version": 1, "summary": "s", "stage": [{"loss": {"name": "cross_entropy"}}]}
-CONTENT = {"dataset": DATASET, "recipe": RECIPE}
+STUDY = {
+    "version": 1,
+    "summary": "s",
+    "paper": "p",
+    "arm": [{"recipe": "plain"}],
+    "preset": {"smoke": {"summary": "s", "budget": "b", "data": {"objects": {"card": "colordigits", "label": "l"}}}},
+    "item": [{"name": "table1", "title": "t", "about": "a", "data": "objects", "original": "o"}],
+}
+CONTENT = {"dataset": DATASET, "recipe": RECIPE, "study": STUDY}
 
 
 @pytest.mark.parametrize("kind", CARDS)

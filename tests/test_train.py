@@ -40,6 +40,9 @@ schedule = "constant"
 """
 
 
+PGD = '{ name = "pgd", epsilon = "8/255", step = "4/255", steps = 2 }'
+
+
 @pytest.fixture(autouse=True)
 def _home(tmp_path):
     with at_home(tmp_path / "home"):
@@ -127,9 +130,10 @@ def test_global_generators_are_left_alone():
 # Going on after an interruption
 
 
-@pytest.mark.parametrize("steps", [3, 17, 40, 60])
-def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, steps):
-    recipe = recipe_card(tmp_path, "two", SEMCONT, TWO_STAGES)
+@pytest.mark.parametrize(("steps", "attacked"), [(3, False), (17, False), (40, False), (60, False), (40, True)])
+def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, steps, attacked):
+    stages = TWO_STAGES.replace('perturbation = { name = "color" }', f"attack = {PGD}") if attacked else TWO_STAGES
+    recipe = recipe_card(tmp_path, "two", SEMCONT, stages)
     card = bind_arms([recipe], small())[0].card
     whole, history = fitted(card)
     step, count, resume = loop._Stage.step, [0], tmp_path / "state.resume"
@@ -274,6 +278,9 @@ def test_the_fingerprint_is_of_everything_that_determines_a_run(monkeypatch):
     settings += ["stage.0.optimizer.lr=0.02", "stage.0.batch_size=65", 'stage.0.schedule="constant"', "stage.0.clip=1"]
     for text in settings:
         others[text] = key(bind_arms(["semcont"], small(), [text])[0])
+    attacked, stronger = ([f'stage.0.attack={{name="pgd", epsilon="{level}/255"}}'] for level in (8, 4))
+    others["attack"] = key(bind_arms(["plain"], small(), attacked)[0])
+    others["epsilon"] = key(bind_arms(["plain"], small(), stronger)[0])
     getsource = biaskit.recipes.inspect.getsource
     for name in ("_train", "losses._pairs", "perturbations._photometric", "models._network"):
         with monkeypatch.context() as patch:
@@ -310,6 +317,20 @@ def test_code_of_other_methods_does_not_count(monkeypatch):
         biaskit.recipes.inspect, "getsource", lambda one: getsource(one) + ("#" if "continuity" in one.__name__ else "")
     )
     assert code_fingerprint(plain) == before
+
+
+def test_code_of_an_attack_counts(monkeypatch):
+    card = bind_arms(["adv"], small())[0].card
+    getsource, codes = biaskit.recipes.inspect.getsource, {code_fingerprint(card)}
+    for name in ("_pgd", "_common", "_fgsm"):
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                biaskit.recipes.inspect,
+                "getsource",
+                lambda one, name=name: getsource(one) + ("#" if one.__name__ == f"biaskit.attacks.{name}" else ""),
+            )
+            codes.add(code_fingerprint(card))
+    assert len(codes) == 3  # fgsm is another method
 
 
 def test_a_held_lock_is_one_line(tmp_path):
@@ -368,8 +389,29 @@ def test_images_that_are_too_small():
 
 def test_a_loss_without_its_perturbation(tmp_path):
     recipe = recipe_card(tmp_path, "mine", SEMCONT)
-    with pytest.raises(SpecError, match=r"mine: stage.0.loss semantic_continuity compares .* add to the stage"):
+    with pytest.raises(
+        SpecError, match=r"mine: stage.0.loss semantic_continuity compares .* add to the stage"
+    ) as error:
         bk.train(recipe, small())
+    assert 'perturbation = { name = "color" } or attack = { name = "pgd" }' in str(error.value)
+
+
+def test_a_stage_with_both_kinds_of_copies(tmp_path):
+    both = f'perturbation = {{ name = "color" }}\nattack = {PGD}'
+    recipe = recipe_card(tmp_path, "mine", SEMCONT, both)
+    words = r"^mine\.toml: stage\.0: a stage has a perturbation or an attack, not both; make them two stages$"
+    with pytest.raises(SpecError, match=words):
+        bk.train(recipe, small())
+    with pytest.raises(SpecError, match="a perturbation or an attack, not both"):
+        bind_arms(["aug"], small(), [f"stage.0.attack={PGD}"])
+
+
+def test_an_epsilon_in_gray_levels_is_refused_before_anything_is_trained():
+    message = r'^adv\.toml: stage\.0\.attack\.epsilon: .* write "8/255"; got 8$'
+    with pytest.raises(SpecError, match=message):
+        bind_arms(["adv"], small(), ["stage.0.attack.epsilon=8"])
+    card = bind_arms(["adv"], small(), ["stage.0.attack.epsilon=4/255"])[0].card
+    assert card["stage"][0]["attack"]["epsilon"] == 4 / 255
 
 
 def test_no_training_rows():
@@ -407,3 +449,64 @@ def test_training_learns_and_reports_its_loss():
     history = fitted(card, tick=ticks.append)[1]
     assert history[-1]["loss"] < 0.7 * history[0]["loss"]
     assert all(0 < one.done <= 1 and one.images_per_second > 0 and one.epochs == 4 for one in ticks)
+
+
+# Attacks while training
+
+
+@pytest.mark.parametrize("name", ["adv", "adv-fgsm", "adv-semcont"])
+def test_adversarial_recipes_train(name):
+    run = bk.train(name, small(), set=["stage.0.attack.steps=2"] if name != "adv-fgsm" else [])
+    assert np.isfinite(run.history["loss"]).all()
+    assert not equal(weights(run), weights(bk.train("plain", small())))
+
+
+def gray():
+    """Small digits without a color: one channel."""
+    rng = np.random.default_rng(0)
+    return Dataset.from_arrays(
+        rng.integers(0, 256, (60, 8, 8)).astype(np.uint8), np.arange(60) % 3, split=["train"] * 40 + ["test"] * 20
+    )
+
+
+@pytest.mark.parametrize("data", [small, gray])
+def test_what_an_attack_is_given_and_where_it_goes(monkeypatch, data):
+    seen, batches = [], []
+
+    def attack(model, images, labels, generator, **options):
+        seen.append((model, images.clone(), labels.clone(), generator, [one.training for one in model.modules()]))
+        return pgd(model, images, labels, generator, **options)
+
+    class Watch(nn.Module):
+        needs_perturbation = True
+
+        def forward(self, model, batch):
+            batches.append((batch, [one.training for one in model.modules()]))
+            return model(torch.cat([batch.images, batch.perturbed])).square().mean()
+
+    pgd = find("attack", "pgd")
+    stand_ins = {"attack": attack, "loss": lambda *_, **__: Watch()}
+    monkeypatch.setattr(loop, "find", lambda kind, name: stand_ins.get(kind) or find(kind, name))
+    model = fitted(bind_arms(["adv"], data(), ["stage.0.attack.steps=2", "stage.0.epochs=1"])[0].card, data=data())[0]
+    assert len(seen) == len(batches) == max(1, -(-len(data().rows("train")) // 64))
+    for (network, images, labels, generator, before), (batch, after) in zip(seen, batches, strict=True):
+        assert network is model
+        assert all(before), "the attack itself chooses eval mode"
+        assert all(after), "and gives the flags back before the loss"
+        assert generator is batch.generator
+        assert images.shape[1] == data().images.shape[0]
+        assert torch.equal(images.expand_as(batch.images), batch.images)
+        assert torch.equal(labels, batch.labels)
+        far = (batch.perturbed - batch.images).abs()
+        assert 0 < float(far.max()) <= 8 / 255 + 1e-6
+        if data is gray:
+            assert torch.equal(batch.perturbed, batch.perturbed[:, :1].expand_as(batch.perturbed))
+
+
+def test_an_attack_leaves_the_weights_of_bf16_to_the_loss():
+    """Autocast keeps the weights that it has cast; in some versions of torch those of an attack were never trained."""
+    card = bind_arms(["plain"], small(), ['stage.0.attack={name="fgsm"}', "stage.0.loss.perturbed_share=0.5"])[0].card
+    start = loop.make_model(card["model"], 10, small().images.shape, 0)
+    before = {name: one.clone() for name, one in start.named_parameters()}
+    loop.fit(start, small(), card, seed=0, where=dataclasses.replace(CPU, precision="bf16"))
+    assert all(not torch.equal(before[name], one) for name, one in start.named_parameters())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -9,23 +10,35 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from biaskit.errors import DataError
-from biaskit.perturbations._photometric import AMOUNTS, Level, Operation, change
+from biaskit._train import EVAL_BATCH
+from biaskit.analyzers._continuity_pictures import Condition, class_views, perturbed, triples
+from biaskit.analyzers._groups import ALL
+from biaskit.analyzers._neighborhoods import Floats, Neighborhoods, neighborhoods
+from biaskit.analyzers._views import View
+from biaskit.perturbations._photometric import AMOUNTS, Level, Operation
 from biaskit.results import Column, Result
 from biaskit.subject import Subject
 
-__all__ = ["continuity", "neighbor_distances"]
+__all__ = ["continuity"]
 
 COLUMNS = (
-    Column("perturbation", "what was changed; all = the sum over the perturbations", key=True),
+    Column("perturbation", "what was changed; all = the sum of DS, the mean of the others", key=True),
     Column("level", "strength, 1 to 4 (Wu et al., Table 1)", key=True),
     Column("amount", "what the level adds, multiplies or turns by", key=True),
     Column("n", "images"),
-    Column("n_neighbors", "images with another image of their class to compare with"),
+    Column("n_neighbors", "images with another of their class whose logits differ; what follows DS is over these"),
     Column("ds", "squared distance between the logits of image and copy, mean over images", "logit^2", "lower"),
     Column("nds", "DS over the mean DS between the image and the others of its class, mean", "", "lower"),
-    Column("discontinuity_rate", "share of (copy, other image of the class) with the copy further away", "", "lower"),
+    Column(
+        "discontinuity_rate", "share of (copy, other image of the class) with the copy further away", "share", "lower"
+    ),
+    Column("median_rank", "place of the copy among the others of its class by distance, 1 = nearest", "", "lower"),
+    Column(
+        "nearest", "share of images that no other image of their class is nearer to than the copy", "share", "higher"
+    ),
 )
+#: The columns of the samples.
+SAMPLES = ("row", "perturbation", "level", "ds", "nds", "discontinuity_rate", "nearest")
 
 
 def continuity(
@@ -34,12 +47,17 @@ def continuity(
     operations: Annotated[tuple[Operation, ...], Field(min_length=1)] = ("brightness", "contrast", "saturation", "hue"),
     levels: Annotated[tuple[Level, ...], Field(min_length=1)] = (1, 2, 3, 4),
     images: Annotated[int, Field(ge=2)] = 2000,
+    examples: Annotated[int, Field(ge=0)] = 3,
+    views: tuple[View, ...] = ("pca",),
+    view_label: str = "",
 ) -> Result:
     """How far the logits move when the meaning does not.
 
-    ``DS(x, x') = sum_k (F_k(x') - F_k(x))^2``. DS grows with the scale of the logits, so two scale-free numbers stand
-    beside it: ``nDS = DS(x, x') / mean_B DS(x, x_B)`` over the other images x_B of the class of x, and the
-    discontinuity rate ``P[DS(x, x') > DS(x, x_B)]``, the event of the paper's Figure 1.
+    ``DS(x, x') = sum_k (F_k(x') - F_k(x))^2``. DS grows with the scale of the logits, so numbers without a scale
+    stand beside it, against the other images x_B of the class of x: ``nDS = DS(x, x') / mean_B DS(x, x_B)``; the
+    discontinuity rate ``P[DS(x, x') > DS(x, x_B)]``, the event of the paper's Figure 1; and the rank of the copy
+    among the x_B. The rate is a mean and can come from a few images alone: the median rank and the share of copies
+    that are the nearest of all tell of the others.
 
     Parameters
     ----------
@@ -49,114 +67,112 @@ def continuity(
     levels : tuple of 1, 2, 3, 4
     images : int
         Test images looked at, drawn once for all arms and seeds.
+    examples : int
+        Triples of image, copy and nearest other image of the class that are shown: those with the largest
+        ``DS(x, x') / DS(x, x_B)`` above 1, and as many drawn at random of the rest, at the lowest level.
+    views : tuple of 'pca', 'tsne', 'umap'
+        How the logits of one class, an image of it and its copies at the lowest level are drawn on a plane; t-SNE at
+        perplexity 30, UMAP (needs ``biaskit[umap]``) with 15 neighbors, both less where the class is small. They are
+        pictures: what they suggest, the rank counts.
+    view_label : str
+        The class drawn; empty for the first one with three images. Of its images the first is the one that is
+        perturbed, the same for every arm.
 
     Returns
     -------
     Result
         A row per perturbation and level, and per level one row ``all``: the sum of DS over the perturbations (the
-        paper's scalar), the means of the others. ``samples`` has ``row``, ``level``, ``ds`` (the sum) and ``nds`` per
-        image.
+        paper's scalar), the mean of nDS and of the shares, the median rank over all copies. ``samples`` has ``row``,
+        ``perturbation``, ``level``, ``ds``, ``nds``, ``discontinuity_rate`` and ``nearest`` per image. An image alone
+        in its class, or in one whose images share their logits, has NaN for all but ``ds``; ``n_neighbors`` counts the
+        others.
+
+    Raises
+    ------
+    MissingExtra
+        The view ``umap`` without umap-learn.
+    SpecError
+        A ``view_label`` that the data set does not have.
 
     References
     ----------
-    Wu et al., arXiv 2011.09789, equation 4, Table 1, Figures 1 and 3; nDS and the rate are ours.
+    Wu et al., arXiv 2011.09789, equation 4, Table 1, Figures 1 to 3; nDS, rate and ranks are ours.
+
+    Examples
+    --------
+    A model that answers by the color of the background: of the other 7 images of a class 3 have the same color and
+    logits. A slight turn of the hue moves red, and not blue; a large one takes both further than these 3.
+
+    >>> from biaskit import testing
+    >>> subject = Subject(testing.reads("background"), testing.tiny(), device="cpu")
+    >>> table = continuity(subject, operations=("hue",), levels=(1, 4)).table
+    >>> table[table["perturbation"] == "hue"][["level", "n", "median_rank", "nearest"]].values.tolist()
+    [[1.0, 16.0, 2.5, 0.5], [4.0, 16.0, 4.0, 0.0]]
     """
+    operations, levels = tuple(dict.fromkeys(operations)), tuple(dict.fromkeys(levels))
     rows = subject.sample(images, "continuity")
-    labels = subject.dataset.labels[rows]
+    conditions = [(operation, level) for level in levels for operation in operations]
+    lowest = [place for place, (_, level) in enumerate(conditions) if level == min(levels)]
+    mildest = [conditions[place] for place in lowest]
+    plane = class_views(subject, rows, mildest, views, view_label)
     logits = subject.logits_of(rows)
-    typical, neighbors = neighbor_distances(logits, labels)
-    table, samples = [], []
-    for level in levels:
-        sums = torch.zeros(len(rows))
-        ratios, rates = [], []
-        for operation in operations:
-            amount = AMOUNTS[operation][level - 1]
-            moved = _perturbed_logits(subject, rows, operation, amount)
-            distance = (moved - logits).square().sum(dim=1)
-            # A class whose images share one answer has no distance to divide by: declared, not infinite.
-            ratio = torch.where(typical > 0, distance / typical, torch.nan).numpy()
-            further = _further(distance, neighbors)
-            sums += distance
-            ratios.append(ratio)
-            rates.append(further)
-            table.append(_row(operation, level, amount, distance.numpy(), ratio, further))
-        ratio, further = np.mean(ratios, axis=0), np.mean(rates, axis=0)
-        table.append(_row("all", level, np.nan, sums.numpy(), ratio, further))
-        samples.append(pd.DataFrame({"row": rows, "level": level, "ds": sums.numpy(), "nds": ratio}))
+    copies = _distances(subject, rows, logits, conditions)
+    found = neighborhoods(logits, subject.dataset.labels[rows], copies)
+    shown = triples(subject, rows, found.under(lowest), copies[:, lowest].numpy(), mildest, examples), plane
+    parts = list(_parts(conditions, copies.numpy(), found))
     return Result(
         "continuity",
-        pd.DataFrame(table, columns=[column.name for column in COLUMNS]),
+        pd.DataFrame([line for line, _ in parts], columns=[column.name for column in COLUMNS]),
         COLUMNS,
-        {"operations": operations, "levels": levels, "images": images},
-        pd.concat(samples, ignore_index=True),
+        {
+            "operations": operations,
+            "levels": levels,
+            "images": images,
+            "examples": examples,
+            "views": views,
+            "view_label": view_label,
+        },
+        pd.concat([each.assign(row=rows) for _, each in parts], ignore_index=True)[list(SAMPLES)],
+        tuple(picture for pictures, _ in shown for picture in pictures),
+        tuple(note for _, notes in shown for note in notes),
     )
-
-
-def neighbor_distances(logits: Tensor, labels: npt.NDArray[np.int64]) -> tuple[Tensor, list[Tensor]]:
-    """Per image the mean DS to the other images of its class, and all these distances, sorted.
-
-    Returns
-    -------
-    typical : Tensor (n,)
-        NaN for the only image of a class.
-    neighbors : list of n Tensors
-        The distances to the others of the class in ascending order; empty for the only image of one.
-    """
-    typical = torch.full((len(logits),), torch.nan)
-    neighbors: list[Tensor] = [torch.empty(0)] * len(logits)
-    for label in np.unique(labels):
-        mine = torch.from_numpy(np.flatnonzero(labels == label))
-        if len(mine) < 2:
-            continue
-        one = logits[mine].double()
-        for part in torch.split(torch.arange(len(mine)), 512):
-            squared = torch.cdist(one[part], one, compute_mode="donot_use_mm_for_euclid_dist").square()
-            squared[torch.arange(len(part)), part] = -1.0
-            ordered = squared.sort(dim=1).values[:, 1:].float()
-            typical[mine[part]] = ordered.mean(dim=1)
-            for row, distances in zip(mine[part].tolist(), ordered, strict=True):
-                neighbors[row] = distances
-    return typical, neighbors
 
 
 @torch.inference_mode()
-def _perturbed_logits(subject: Subject, rows: npt.NDArray[np.int64], operation: Operation, amount: float) -> Tensor:
+def _distances(
+    subject: Subject, rows: npt.NDArray[np.int64], logits: Tensor, conditions: Sequence[Condition]
+) -> Tensor:
+    """DS between every image and its copy under every condition, (rows, conditions), float64 on the CPU."""
     model, found = subject.model, []
-    for _, images in subject.batches(rows):
-        channels = images.shape[1]
-        changed = change(images.expand(-1, 3, -1, -1), operation, amount)[:, :channels]
-        found.append(model(changed).float().cpu())
+    for (_, images), clean in zip(subject.batches(rows), torch.split(logits, EVAL_BATCH), strict=True):
+        moved = torch.stack([model(perturbed(images, *one)).float() for one in conditions], dim=1)
+        found.append((moved.cpu().double() - clean.double()[:, None]).square().sum(dim=2))
     return torch.cat(found)
 
 
-def _further(distance: Tensor, neighbors: list[Tensor]) -> npt.NDArray[np.float64]:
-    """Per image the share of its neighbors that are nearer than the copy; NaN without neighbors."""
-    return np.asarray(
-        [
-            float(torch.searchsorted(others, one)) / len(others) if len(others) else np.nan
-            for one, others in zip(distance, neighbors, strict=True)
-        ]
-    )
-
-
-def _row(
-    operation: str,
-    level: int,
-    amount: float,
-    distance: npt.NDArray[np.float32],
-    ratio: npt.NDArray[np.float64],
-    further: npt.NDArray[np.float64],
-) -> dict[str, object]:
-    if len(distance) == 0:
-        raise DataError("no test images to perturb")
-    known = np.isfinite(ratio)
-    return {
-        "perturbation": operation,
-        "level": level,
-        "amount": amount,
-        "n": len(distance),
-        "n_neighbors": int(known.sum()),
-        "ds": float(np.mean(distance)),
-        "nds": float(np.mean(ratio[known])) if known.any() else np.nan,
-        "discontinuity_rate": float(np.nanmean(further)) if np.isfinite(further).any() else np.nan,
+def _parts(
+    conditions: Sequence[Condition], ds: Floats, found: Neighborhoods
+) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
+    """Per level, for every perturbation and for all: a line of the table and the values per image."""
+    known = found.known
+    values = {
+        "nds": ds / found.typical[:, None],
+        "discontinuity_rate": found.rate,
+        "nearest": np.where(known[:, None], found.rank == 1.0, np.nan),
     }
+    for level in dict.fromkeys(level for _, level in conditions):
+        here = [place for place, one in enumerate(conditions) if one[1] == level]
+        for name, places in [*((conditions[place][0], [place]) for place in here), (ALL, here)]:
+            key = {"perturbation": name, "level": level}
+            means = {measure: one[:, places].mean(axis=1) for measure, one in values.items()}
+            each = pd.DataFrame({**key, "ds": ds[:, places].sum(axis=1), **means})
+            line: dict[str, object] = {
+                **key,
+                "amount": np.nan if name == ALL else AMOUNTS[conditions[places[0]][0]][level - 1],
+                "n": len(ds),
+                "n_neighbors": int(known.sum()),
+                "ds": each["ds"].mean(),
+                **{measure: each[measure].mean() for measure in values},  # of those that have a number
+                "median_rank": float(np.median(found.rank[known][:, places])) if known.any() else np.nan,
+            }
+            yield line, each

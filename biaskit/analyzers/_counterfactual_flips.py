@@ -6,12 +6,11 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from pydantic import Field
-from torch import nn
 
 from biaskit._train import evaluate
 from biaskit.errors import UnsupportedModel
+from biaskit.features import redraw
 from biaskit.results import Column, Result
 from biaskit.rng import numpy_generator, scoped
 from biaskit.stats import wilson
@@ -112,16 +111,7 @@ def _untrained(
     except UnsupportedModel:
         return float("nan"), 0
     with scoped(0):
-        _reset(model)
+        redraw(model)
     picked = numpy_generator(0, "untrained").permutation(len(images))[:pairs]
     answers = [evaluate(model, subject.dataset, rows[picked], subject.device).argmax(dim=1) for rows in (images, twins)]
     return float((answers[0] != answers[1]).float().mean()), len(picked)
-
-
-@torch.no_grad()
-def _reset(model: nn.Module) -> None:
-    """Draw every parameter of a network anew, layer by layer, in its own initialization."""
-    for module in model.modules():
-        reset = getattr(module, "reset_parameters", None)
-        if callable(reset):
-            reset()

@@ -12,8 +12,10 @@ from biaskit.cli.compare import compare
 from biaskit.cli.list import list_
 from biaskit.cli.plan import plan
 from biaskit.cli.report import report
+from biaskit.cli.reproduce import reproduce
 from biaskit.cli.runs import app as runs
 from biaskit.cli.show import show
+from biaskit.cli.sweep import sweep
 from biaskit.cli.train import train
 from biaskit.cli.verify import verify
 
@@ -31,6 +33,8 @@ app.command()(build)
 app.command()(verify)
 app.command()(train)
 app.command()(compare)
+app.command()(sweep)
+app.command()(reproduce)
 app.command()(plan)
 app.command()(report)
 app.command("list")(list_)

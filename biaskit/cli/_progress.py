@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,11 @@ from biaskit.cli._common import say
 
 if TYPE_CHECKING:
     from biaskit._compare import Progress
-    from biaskit._train import Tick
+    from biaskit._train import Machine, Tick
+    from biaskit.data import Dataset
+    from biaskit.recipes import Arm
 
-__all__ = ["Reporter"]
+__all__ = ["Reporter", "plan_line"]
 
 
 class Reporter:
@@ -47,6 +49,10 @@ class Reporter:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def interrupted(self) -> str:
+        """What a user who stops it wants to know."""
+        return f"{self.finished} of {self.total} runs are stored; the same command goes on from there"
 
     def tick(self, arm: str, seed: int, number: int = 1) -> Callable[[Tick], None]:
         """A callback for one training."""
@@ -89,3 +95,13 @@ class Reporter:
                 description=f"measuring {one.number} of {self.total}",
                 note=f"{one.arm}  seed {one.seed}",
             )
+
+
+def plan_line(data: Dataset, arms: Sequence[Arm], where: Machine, total: int) -> str:
+    """What is about to run, in a line."""
+    splits = ", ".join(f"{len(data.rows(split)):,} {split}" for split in data.splits if split != "twin")
+    networks = ", ".join(sorted({arm.card["model"]["name"] for arm in arms}))
+    return (
+        f"{data.name} {data.fingerprint[:8]}, {splits}; {total} runs ({', '.join(arm.name for arm in arms)}); "
+        f"{networks}, {where.device}, {where.precision}"
+    )

@@ -1,59 +1,41 @@
-"""What ``compare`` prints when it has ended, and what an audit says: the answer, numbers, notes and files.
-
-The lines are made first, as text with a style per piece, and printed by one thin function: a terminal, a
-pipe and a test see the same characters.
-"""
+"""What ``compare`` prints when it has ended, and what an audit says: the answer, numbers, notes and files."""
 
 from __future__ import annotations
 
-import sys
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
 
+from biaskit.cli._lines import Line, console, files_of, line, padded, print_lines, trimmed, wrapped
+from biaskit.cli._text_arms import BETTER, Entry, blocks, further_lines, sweep_table
+from biaskit.cli._text_study import print_study
 from biaskit.stats import ENOUGH
 from biaskit.telling import notes, sentences
 from biaskit.telling.numbers import ASCII, shown, visible
 from biaskit.telling.panels import standing
 
-__all__ = ["Line", "comparison_lines", "files_of", "hint_lines", "print_comparison", "print_lines"]
+__all__ = [
+    "Line",
+    "comparison_lines",
+    "files_of",
+    "hint_lines",
+    "print_comparison",
+    "print_lines",
+    "print_study",
+    "print_sweep",
+]
 
 Row = Mapping[str, Any]
 
-WIDE = 100
-"""Below this many columns an interval goes to a line of its own."""
-BLOCK = 3
-"""Arms side by side."""
 MOST_NOTES = 3
 LOWEST = 5
 """Groups of an audit that are told."""
 MOST_PAIRS = 6
 """More pairs than this and only those with the first arm are printed."""
 TABLE = ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds", "ds")
-BETTER = {"lower": "lower", "higher": "higher", "zero": "near 0"}
 STYLES = {"better": "#009e73", "worse": "#d55e00"}
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of output: pieces of text, each with a rich style or none."""
-
-    parts: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def text(self) -> str:
-        """The characters, which are the same whether styled or not."""
-        return "".join(text for text, _ in self.parts)
-
-
-def _line(text: str = "", style: str = "") -> Line:
-    return Line(((text, style),) if text else ())
 
 
 def print_comparison(result: Row, folder: str | Path) -> None:
@@ -66,17 +48,23 @@ def print_comparison(result: Row, folder: str | Path) -> None:
     folder : str or Path
         Where its files were written.
     """
-    out = Console(file=sys.stdout, markup=False, highlight=False, soft_wrap=True)
-    width = out.width if sys.stdout.isatty() else None
+    out, width = console()
     print_lines(comparison_lines(result, width, files_of(folder)), out)
-    err = Console(file=sys.stderr, markup=False, highlight=False, soft_wrap=True)
-    print_lines(hint_lines(result, err.width if sys.stderr.isatty() else None), err)
+    err, width = console(err=True)
+    print_lines(hint_lines(result, width), err)
 
 
-def print_lines(lines: Iterable[Line], console: Console) -> None:
-    """Write lines as they are; only a terminal that wants color gets the styles."""
-    for line in lines:
-        console.print(Text.assemble(*line.parts), soft_wrap=True)
+def print_sweep(result: Row, folder: str | Path) -> None:
+    """Print a finished sweep: as a comparison, with the measures against the parameter in place of arm by arm.
+
+    Parameters
+    ----------
+    result : mapping
+        The dictionary of ``result.json``, kind ``"sweep"``.
+    folder : str or Path
+        Where its files were written.
+    """
+    print_comparison(result, folder)
 
 
 def comparison_lines(result: Row, width: int | None, files: Sequence[tuple[str, str, str]] = ()) -> list[Line]:
@@ -98,29 +86,30 @@ def comparison_lines(result: Row, width: int | None, files: Sequence[tuple[str, 
     """
     result = visible(result)
     told = sentences.verdict(result)
-    lines = [one for text in told[:-1] for one in _wrapped(text, width, style="bold")]
-    lines += [*_wrapped(told[-1], width), Line()]
-    lines += _numbers_table(result, width)
+    lines = [one for text in told[:-1] for one in wrapped(text, width, style="bold")]
+    lines += [*wrapped(told[-1], width), Line()]
+    lines += sweep_table(result, width) if result["kind"] == "sweep" else _numbers_table(result, width)
     count = result["data"]["splits"].get("test", 0)
     lines += [
-        *_wrapped(f"{notes.methods(result)}; {ASCII.count(count)} test images", width, style="dim"),
+        *wrapped(f"{notes.methods(result)}; {ASCII.count(count)} test images", width, style="dim"),
         Line(),
     ]
     if len(result["arms"]) > 1:
         lines += [*_differences_table(result, width), Line()]
     if result["kind"] == "audit":
         lines += [*_lowest_table(result), Line()]
+    lines += further_lines(result, width)
     for level, text in notes.rests_on(result):
         if level == "failed":
-            lines += _wrapped(f"failed: {text}", width, indent=8, style=STYLES["worse"])
+            lines += wrapped(f"failed: {text}", width, indent=8, style=STYLES["worse"])
     said = notes.notes(result)
     for text in said[:MOST_NOTES]:
-        lines += _wrapped(f"note: {text}", width, indent=6)
+        lines += wrapped(f"note: {text}", width, indent=6)
     if len(said) > MOST_NOTES:
-        lines.append(_line(f"note: {len(said) - MOST_NOTES} more in the report"))
+        lines.append(line(f"note: {len(said) - MOST_NOTES} more in the report"))
     if result["kind"] == "audit":
-        lines += [one for level, text in notes.rests_on(result) if level == "ok" for one in _wrapped(text, width)]
-    lines += [_line("  ".join(row).rstrip()) for row in _padded([list(f) for f in files], "lll")]
+        lines += [one for level, text in notes.rests_on(result) if level == "ok" for one in wrapped(text, width)]
+    lines += [line("  ".join(row).rstrip()) for row in padded([list(f) for f in files], "lll")]
     return lines
 
 
@@ -133,101 +122,38 @@ def hint_lines(result: Row, width: int | None) -> list[Line]:
     cost = [f"{hint['new_runs']} new runs"] if hint.get("new_runs") else []
     cost += [ASCII.seconds(hint["seconds"])] if hint.get("seconds") else []
     text = f"hint: {hint['text']}" + (f" ({', '.join(cost)})" if cost else "") + ":"
-    return [*_wrapped(text, width, indent=6), _line(f"      {hint['command']}")]
-
-
-def files_of(folder: str | Path) -> list[tuple[str, str, str]]:
-    """List what a folder of results holds, in the order of need."""
-    folder = Path(folder)
-    tables = sorted(p.stem for p in (folder / "tables").glob("*.csv"))
-    figures = len(list((folder / "figures").glob("*.svg")))
-    every = [
-        ("report", folder / "report.html", ""),
-        ("tables", folder / "tables", f"{len(tables)} files: {', '.join(tables)}" if tables else ""),
-        ("figures", folder / "figures", f"{figures} files"),
-        ("predictions", folder / "predictions.parquet", "every number above can be computed from it"),
-        ("result", folder / "result.json", "schema 1"),
-    ]
-    return [(name, str(path), text) for name, path, text in every if path.exists()]
+    return [*wrapped(text, width, indent=6), line(f"      {hint['command']}")]
 
 
 # ------------------------------------------------------------------------------------------------ the tables
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A row of the table of arms: per arm a value and what follows it, an interval or words."""
-
-    label: str
-    cells: Mapping[str, tuple[str, str]]
-    better: str = ""
-
-
 def _numbers_table(result: Row, width: int | None) -> list[Line]:
     """Lay out measures x arms, three arms side by side."""
-    names = [a["name"] for a in result["arms"]]
     entries = [e for m in result["metrics"] if m["name"] in TABLE for e in _entries(result, m)]
-    narrow = width is not None and width < WIDE
-    for size in range(BLOCK, 0, -1):
-        blocks = [_block(entries, names[i : i + size], narrow=narrow) for i in range(0, len(names), size)]
-        if width is None or all(cell_len(line.text) <= width for block in blocks for line in block):
-            break
-    return [line for i, block in enumerate(blocks) for line in ([Line()] if i else []) + block]
+    return blocks("measure", entries, [a["name"] for a in result["arms"]], width)
 
 
-def _block(entries: Sequence[_Entry], arms: Sequence[str], *, narrow: bool) -> list[Line]:
-    """Lay out one block: values right, intervals left behind them or on the line below."""
-    value = {a: max([len(e.cells[a][0]) for e in entries if a in e.cells], default=0) for a in arms}
-    value = {a: max(value[a], 5) for a in arms}
-    rest = {a: max([cell_len(e.cells[a][1]) for e in entries if a in e.cells], default=0) for a in arms}
-    label = max([len("measure"), *(cell_len(e.label) for e in entries)])
-    size = {a: max(cell_len(a), max(value[a], rest[a]) if narrow else value[a] + 1 + rest[a]) for a in arms}
-    lines = [
-        _line(
-            (_pad("measure", label) + "  " + "  ".join(_pad(a, size[a]) for a in arms) + "  better").rstrip(),
-            "dim",
-        )
-    ]
-    for entry in entries:
-        cells = [(size[a], value[a], *entry.cells.get(a, ("", ""))) for a in arms]
-        first: list[tuple[str, str]] = [(_pad(entry.label, label), "")]
-        second: list[tuple[str, str]] = [(" " * label, "")]
-        bare = not any(number for _, _, number, _ in cells)
-        for room, wide, number, words in cells:
-            if bare:
-                first.append(("  " + _pad(words, room), "dim"))
-            elif narrow:
-                first.append(("  " + _pad(number.rjust(wide), room), ""))
-                second.append(("  " + _pad(words, room), "dim"))
-            else:
-                first += [("  " + number.rjust(wide) + " ", ""), (_pad(words, room - wide - 1), "dim")]
-        first.append((f"  {entry.better}", "dim"))
-        lines.append(_trimmed(first))
-        if narrow and not bare and any(words for *_, words in cells):
-            lines.append(_trimmed(second))
-    return lines
-
-
-def _entries(result: Row, metric: Row) -> list[_Entry]:
+def _entries(result: Row, metric: Row) -> list[Entry]:
     """Give the rows of one measure: its value, then what belongs to it."""
     rows = {r["arm"]: r for r in result["headline"] if r["metric"] == metric["name"]}
     if not rows:
         return []
     unit = f", {metric['unit']}" if metric["unit"] else ""
     cells = {arm: _value(metric, row) for arm, row in rows.items()}
-    entries = [_Entry(metric["title"] + unit, cells, BETTER.get(metric["better"], ""))]
+    entries = [Entry(metric["title"] + unit, cells, BETTER.get(metric["better"], ""))]
     if metric["name"] == "average_accuracy":
         entries += _values(result, metric)
     if metric["name"] == "gap" and any(_has(r, "noise", "p") for r in rows.values()):
         noise = {
             a: (ASCII.of(r["noise"], "points")[0], ASCII.p(r["p"])) for a, r in rows.items() if _has(r, "noise", "p")
         }
-        entries.append(_Entry("  noise, p", noise))
+        entries.append(Entry("  noise, p", noise))
     if metric["name"] == "worst_group_accuracy":
         where = {a: ("", f"{r['group']}, n {ASCII.count(r['group_n'])}") for a, r in rows.items() if r.get("group")}
         equal = {a: (ASCII.of(r["if_equal"], "%")[0], "") for a, r in rows.items() if _has(r, "if_equal")}
-        entries += [_Entry("  lowest", where)] if where else []
-        entries += [_Entry("  if equal", equal)] if equal else []
+        entries += [Entry("  lowest", where)] if where else []
+        entries += [Entry("  if equal", equal)] if equal else []
     return entries
 
 
@@ -243,7 +169,7 @@ def _value(metric: Row, row: Row) -> tuple[str, str]:
     return value, f"[{low}, {high}]" if low and high else ""
 
 
-def _values(result: Row, metric: Row) -> list[_Entry]:
+def _values(result: Row, metric: Row) -> list[Entry]:
     """Give the accuracy of each value of the deciding attribute; of many values the report has the table."""
     rows = [r for r in result["attribute_values"] if r["attribute"] == result["reliance"]["attribute"]]
     found: dict[tuple[str, int], dict[str, tuple[str, str]]] = {}
@@ -254,7 +180,7 @@ def _values(result: Row, metric: Row) -> list[_Entry]:
         found.setdefault((row["value"], row["n"]), {})[row["arm"]] = cell
     if len(found) > 6:
         return []
-    return [_Entry(f"  {value}, n {ASCII.count(n)}", cells) for (value, n), cells in found.items()]
+    return [Entry(f"  {value}, n {ASCII.count(n)}", cells) for (value, n), cells in found.items()]
 
 
 def _lowest_table(result: Row) -> list[Line]:
@@ -268,12 +194,12 @@ def _lowest_table(result: Row) -> list[Line]:
         name = ", ".join(str(row[b]) for b in by)
         cells.append([name, ASCII.count(row["n"]), value, f"[{low}, {high}]" if low and high else ""])
     if not told:
-        return [_line("no group has enough images to tell its accuracy")]
-    padded = _padded(cells, "lrrl")
-    lines = [_line("  ".join(padded[0]).rstrip(), "dim")]
-    lines += [_trimmed([("  ".join(row[:3]) + "  ", ""), (row[3], "dim")]) for row in padded[1:]]
+        return [line("no group has enough images to tell its accuracy")]
+    first, *rest = padded(cells, "lrrl")
+    lines = [line("  ".join(first).rstrip(), "dim")]
+    lines += [trimmed([("  ".join(row[:3]) + "  ", ""), (row[3], "dim")]) for row in rest]
     if len(every) > len(told):
-        lines.append(_line(f"{len(every) - len(told)} more in the report", "dim"))
+        lines.append(line(f"{len(every) - len(told)} more in the report", "dim"))
     return lines
 
 
@@ -297,7 +223,7 @@ def _differences_table(result: Row, width: int | None) -> list[Line]:
         lines += _grid([["difference", "arms", "mean", "95 % each"], *cells], others, width)
     if not few:
         lines.append(
-            _line(
+            line(
                 f"{len(pairs) - len({(r['arm'], r['against']) for r in kept})} more pairs in the report",
                 "dim",
             )
@@ -306,7 +232,7 @@ def _differences_table(result: Row, width: int | None) -> list[Line]:
     margin = result["margin"]
     rule = f"; differences under {ASCII.points(margin)} do not matter (--margin)" if margin is not None else ""
     decides = f"the {title} decides" if title else "accuracy decides: these data have no attribute to lean on"
-    return lines + _wrapped(f"{decides}{rule}", width, style="dim")
+    return lines + wrapped(f"{decides}{rule}", width, style="dim")
 
 
 def _difference(metric: Row, row: Row, *, joint: bool) -> list[str]:
@@ -329,57 +255,15 @@ def _grid(cells: Sequence[Sequence[str]], rows: Sequence[Row], width: int | None
 
     Where the names of the arms are too long for the terminal they come last: only they break over its edge.
     """
-    padded = _padded(cells, "llrll")
+    table = padded(cells, "llrll")
     styles = [
-        ["", "", "", "dim", STYLES.get(row["verdict"] or "", "") if row["seeds"] >= 3 else ""][: len(padded[0])]
+        ["", "", "", "dim", STYLES.get(row["verdict"] or "", "") if row["seeds"] >= 3 else ""][: len(table[0])]
         for row in rows
     ]
-    if width is not None and any(cell_len("  ".join(texts).rstrip()) > width for texts in padded):
-        padded = [[texts[0], *texts[2:], texts[1]] for texts in padded]
+    if width is not None and any(cell_len("  ".join(texts).rstrip()) > width for texts in table):
+        table = [[texts[0], *texts[2:], texts[1]] for texts in table]
         styles = [[one[0], *one[2:], one[1]] for one in styles]
-    lines = [_line("  ".join(padded[0]).rstrip(), "dim")]
-    for texts, own in zip(padded[1:], styles, strict=True):
-        lines.append(_trimmed([(text + "  ", style) for text, style in zip(texts, own, strict=True)]))
+    lines = [line("  ".join(table[0]).rstrip(), "dim")]
+    for texts, own in zip(table[1:], styles, strict=True):
+        lines.append(trimmed([(text + "  ", style) for text, style in zip(texts, own, strict=True)]))
     return lines
-
-
-# ---------------------------------------------------------------------------------------------------- layout
-
-
-def _pad(text: str, width: int) -> str:
-    """Pad to a width in terminal cells, which a wide character takes two of."""
-    return text + " " * (width - cell_len(text))
-
-
-def _padded(rows: Sequence[Sequence[str]], align: str) -> list[list[str]]:
-    """Pad every column to its widest text, left or right."""
-    if not rows:
-        return []
-    sizes = [max(cell_len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        [
-            _pad(t, n) if how == "l" else " " * (n - cell_len(t)) + t
-            for t, n, how in zip(row, sizes, align, strict=False)
-        ]
-        for row in rows
-    ]
-
-
-def _trimmed(parts: Sequence[tuple[str, str]]) -> Line:
-    """Make a line without blanks at its end."""
-    kept = list(parts)
-    while kept and not kept[-1][0].strip():
-        kept.pop()
-    if kept:
-        kept[-1] = (kept[-1][0].rstrip(), kept[-1][1])
-    return Line(tuple(part for part in kept if part[0]))
-
-
-def _wrapped(text: str, width: int | None, *, indent: int = 0, style: str = "") -> list[Line]:
-    """Break a sentence at words on a terminal; a pipe gets it in one line."""
-    if width is None:
-        return [_line(text, style)]
-    wrapped = textwrap.wrap(
-        text, max(width, 20), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-    )
-    return [_line(one, style) for one in wrapped]

@@ -36,7 +36,7 @@ def compare(
     from biaskit._build import DEFAULT, build, load
     from biaskit._compare import compare as run_comparison
     from biaskit._train import machine
-    from biaskit.cli._progress import Reporter
+    from biaskit.cli._progress import Reporter, plan_line
     from biaskit.disk import check_replaceable
     from biaskit.output import FILES
     from biaskit.recipes import bind_arms
@@ -48,7 +48,7 @@ def compare(
         check_replaceable(Path(out), FILES)
     bound = bind_arms(arms, data, set or ())
     where = machine(device, deterministic=deterministic)
-    say(_plan(data, bound, where, total), err=True)
+    say(plan_line(data, bound, where, total), err=True)
     with Reporter(total) as reporter:
         try:
             comparison = run_comparison(
@@ -65,9 +65,7 @@ def compare(
                 progress=reporter,
             )
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"{reporter.finished} of {total} runs are stored; the same command goes on from there"
-            ) from None
+            raise KeyboardInterrupt(reporter.interrupted()) from None
     folder = Path(out) if out else _default_out(comparison)
     comparison.save(folder)
     if json:
@@ -93,16 +91,6 @@ def parse_seeds(text: str) -> int | list[int]:
     except ValueError:
         raise SpecError(f"--seeds {text!r} is neither a number nor a list such as 0,1,2") from None
     return numbers[0] if "," not in text else numbers
-
-
-def _plan(data: Any, arms: Any, where: Any, total: int) -> str:
-    """What is about to run, in a line."""
-    splits = ", ".join(f"{len(data.rows(split)):,} {split}" for split in data.splits if split != "twin")
-    networks = ", ".join(sorted({arm.card["model"]["name"] for arm in arms}))
-    return (
-        f"{data.name} {data.fingerprint[:8]}, {splits}; {total} runs ({', '.join(arm.name for arm in arms)}); "
-        f"{networks}, {where.device}, {where.precision}"
-    )
 
 
 def _default_out(comparison: Any) -> Path:

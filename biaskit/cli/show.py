@@ -14,7 +14,7 @@ __all__ = ["show"]
 
 @guarded
 def show(
-    name: Annotated[str, typer.Argument(help="A data set, a recipe, or anything that biaskit list names.")],
+    name: Annotated[str, typer.Argument(help="A data set, a recipe, a study, or anything that biaskit list names.")],
 ) -> None:
     """Show a card, or the options of a builder, perturbation, loss, analyzer, model or source, with their defaults."""
     from biaskit.errors import UnknownName
@@ -33,8 +33,8 @@ def show(
     if name.endswith(".toml"):
         from biaskit.specs import card_path, read_toml
 
-        path = card_path("recipe", name)
-        _card("recipe" if "stage" in read_toml(path) else "dataset", name)
+        content = read_toml(card_path("recipe", name))
+        _card("recipe" if "stage" in content else "study" if "item" in content else "dataset", name)
         return
     for kind in KINDS:
         for one in names(kind):
@@ -58,10 +58,10 @@ def _card(kind: str, name: str) -> None:
         if card.control:
             say(f"control  {card.control}")
         for number, stage in enumerate(card.stage):
-            _component("loss", stage.loss, f"stage.{number}.loss")
-            if stage.perturbation is not None:
-                _component("perturbation", stage.perturbation, f"stage.{number}.perturbation")
-            rest = stage.model_dump(exclude={"loss", "perturbation"})
+            for part in ("loss", "perturbation", "attack"):
+                if (component := getattr(stage, part)) is not None:
+                    _component(part, component, f"stage.{number}.{part}")
+            rest = stage.model_dump(exclude={"loss", "perturbation", "attack"})
             say()
             say(f"stage.{number}")
             for key, value in _flat(rest):
@@ -71,6 +71,8 @@ def _card(kind: str, name: str) -> None:
         named = name if name.endswith(".toml") else card.name
         arms = dict.fromkeys(one for one in ("plain", card.control, named) if one)
         say(f"try      biaskit compare {' '.join(arms)}" + (" aug" if len(arms) == 1 else ""))
+    elif kind == "study":
+        _study(card, name)
     else:
         _component("source", card.source, "source")
         for number, builder in enumerate(card.builder):
@@ -86,6 +88,21 @@ def _card(kind: str, name: str) -> None:
         say()
         say(f"try      biaskit build {name if name.endswith('.toml') else card.name}")
     say(f"card     {path}")
+
+
+def _study(card: Any, name: str) -> None:
+    say()
+    for arm in card.arm:
+        say(f"arm      {arm.recipe:<16} {arm.paper or 'ours'}")
+    say()
+    for title, preset in card.preset.items():
+        data = ", ".join(dict.fromkeys(one.label for one in preset.data.values()))
+        say(f"preset   {title:<16} {data}; {preset.seeds} seeds; {preset.budget}")
+    say()
+    for item in card.item:
+        say(f"item     {item.name:<16} {item.title}; on {item.original}")
+    say()
+    say(f"try      biaskit reproduce {name if name.endswith('.toml') else card.name}-{card.item[0].name}")
 
 
 def _component(kind: str, component: Any, place: str) -> None:

@@ -2,6 +2,6 @@
 
 from biaskit.registry import lazy
 
-__all__ = []
+__all__ = ["center_shuffle", "channel_shift", "puzzle"]
 
 __getattr__ = lazy(__name__, __all__)

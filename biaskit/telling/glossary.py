@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from biaskit.telling.further import terms
 from biaskit.telling.numbers import TYPOGRAPHIC
 
 __all__ = ["glossary"]
@@ -16,7 +17,7 @@ BETTER = {"lower": " Lower is better.", "higher": " Higher is better.", "zero": 
 
 def glossary(result: Row) -> list[tuple[str, str, str]]:
     """List the words of the page by name: id, name, meaning; those of the measures come from the result."""
-    found = _shared(result) | ({} if result["kind"] == "audit" else _arms(result))
+    found = _shared(result) | ({} if result["kind"] == "audit" else _arms(result)) | terms(result)
     for metric in result["metrics"]:
         meaning = metric["meaning"]
         text = f"{meaning[:1].upper()}{meaning[1:].rstrip('.')}. In files: {metric['name']}."

@@ -289,6 +289,7 @@ def _ran(result: Result, numbers: Numbers) -> list[tuple[str, str]]:
         "continuity": bool(result["continuity"]),
     }
     failed = {r["analyzer"] for r in result["failed"]}
+    proof |= {one["analyzer"]: True for one in result.get("analyses", []) if one["analyzer"] not in proof}
     ran = [name for name, there in proof.items() if there and name not in failed]
     data = result["data"]
     images = f"{numbers.count(data['splits'].get('test', 0))} test images in {len(result['groups'])} groups"

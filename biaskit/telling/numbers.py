@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ASCII", "TYPOGRAPHIC", "Numbers", "shown", "visible"]
+__all__ = ["ASCII", "RATES", "TYPOGRAPHIC", "Numbers", "in_words", "shown", "visible"]
+
+RATES = ("%", "points", "share")
+"""Units of numbers in [0, 1] that people read times 100."""
 
 NARROW = 0.002
 """An interval of a rate narrower than 0.2 points gets one decimal more, value and interval alike."""
@@ -75,7 +78,7 @@ class Numbers:
         value : float
             The number itself, a rate in [0, 1] where `unit` is ``"%"`` or ``"points"``.
         unit : str
-            ``"%"``, ``"points"`` or ``""``; the first two are multiplied by 100.
+            One of `RATES`, which are multiplied by 100, or another.
         low, high : float, optional
             Ends of the interval.
         signed : bool
@@ -88,7 +91,7 @@ class Numbers:
         tuple of str
             Value, low end, high end.
         """
-        rate = unit in ("%", "points")
+        rate = unit in RATES
         scale = 100.0 if rate else 1.0
         narrow = rate and low is not None and high is not None and high - low < NARROW
         # An interval of a difference that is clear of zero must not look as if it touched it.
@@ -104,6 +107,30 @@ class Numbers:
             return self.fixed(x * scale, digits, signed=signed)
 
         return one(value), one(low), one(high)
+
+    def sized(
+        self, value: float, *, low: float | None = None, high: float | None = None, signed: bool = False
+    ) -> tuple[str, str, str]:
+        """Write a quantity of any scale, with as many decimals as its interval is worth: two digits of its width.
+
+        Examples
+        --------
+        >>> ASCII.sized(1234.567, low=1201.0, high=1269.4), ASCII.sized(0.0123456)
+        (('1,235', '1,201', '1,269'), ('0.0123', '', ''))
+        """
+        known = [abs(x) for x in (value, low, high) if x]
+        if not known or not 1e-4 <= max(known) < 1e6:
+            value_, low_, high_ = ("" if x is None else self.significant(x, signed=signed) for x in (value, low, high))
+            return value_, low_, high_
+        width = high - low if low is not None and high is not None else 0.0
+        digits = 2 - math.floor(math.log10(known[0]))
+        if width > 0:
+            # A value that is small beside its interval keeps a digit or two of its own.
+            worth = 1 - math.floor(math.log10(width))
+            digits = min(max(worth, digits - 1), worth + 2) if value else worth
+        digits = min(max(digits, 0), 6)
+        value_, low_, high_ = ("" if x is None else self.fixed(x, digits, signed=signed) for x in (value, low, high))
+        return value_, low_, high_
 
     def percent(self, value: float) -> str:
         """Write a rate: ``95.4 %``."""
@@ -141,6 +168,19 @@ class Numbers:
 
 ASCII = Numbers("-")
 TYPOGRAPHIC = Numbers("\N{MINUS SIGN}")
+
+
+def in_words(unit: str, *, difference: bool = False) -> str:
+    """Name a unit as it stands beside numbers: a ``share`` is read in percent, a difference of rates in points.
+
+    Examples
+    --------
+    >>> in_words("share"), in_words("%", difference=True), in_words("logit^2")
+    ('%', 'points', 'logit^2')
+    """
+    if difference and unit in RATES:
+        return "points"
+    return "%" if unit == "share" else unit
 
 
 def shown(

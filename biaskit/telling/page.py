@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from biaskit.telling import notes, plots, sentences, tables
+from biaskit.telling import analyses, further, notes, plots, sentences, sweep, tables
 from biaskit.telling.facts import data_facts, facts
+from biaskit.telling.gallery import PICTURE, grids
 from biaskit.telling.glossary import glossary
 from biaskit.telling.numbers import TYPOGRAPHIC, shown
 from biaskit.telling.words import BETTER, NONE, OPEN, SAME, WORSE
@@ -27,7 +28,6 @@ ANALYZERS = {
     "continuity": "continuity",
 }
 UNITS = {"lower": "lower is better", "higher": "higher is better", "zero": "nearer to 0 is better"}
-PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+=*")
 
 
 def page(result: Row) -> dict[str, Any]:
@@ -35,10 +35,9 @@ def page(result: Row) -> dict[str, Any]:
     names = [a["name"] for a in result["arms"]]
     told = sentences.verdict(result, TYPOGRAPHIC)
     data, audit = result["data"], result["kind"] == "audit"
-    title = sentences.listed(names) if len(names) <= 4 else f"{len(names)} arms"
     found = {
         "result": result,
-        "title": f"{title} on {data['name']}",
+        "title": f"{_subject(result)} on {data['name']}",
         "meta": _meta(result),
         "audit": audit,
         "lead": [_bound(text) for text in told[:-1]],
@@ -71,16 +70,46 @@ def page(result: Row) -> dict[str, Any]:
         "facts": facts(result),
         "glossary": glossary(result),
     }
-    failures = _failures(result)
-    return (
-        found
-        | _figures(result, names)
+    more = further.sections(result)
+    failures = _failures(result, {one["analyzer"]: one["id"] for one in more})
+    found |= (
+        _figures(result, names)
         | _twins(result)
+        | _known(result, names)
         | {
+            "first": "verdict",
+            "further": more,
             "failures": failures,
-            "sections": _sections(result, failures),
+            "sections": _sections(result, failures, {one["id"]: one["name"] for one in more}),
         }
     )
+    return found | {"galleries": _galleries(found)}
+
+
+def _subject(result: Row) -> str:
+    """Name what was compared, audited or swept."""
+    names = [a["name"] for a in result["arms"]]
+    if result["kind"] == "sweep":
+        return f"{result['sweep']['recipe']}, {len(result['sweep']['values'])} values of {sweep.parameter(result)},"
+    return sentences.listed(names) if len(names) <= 4 else f"{len(names)} arms"
+
+
+def _known(result: Row, names: Sequence[str]) -> dict[str, Any]:
+    """Give the notes and pictures of the analyzers with sections of their own, by section."""
+    told: dict[str, list[tuple[bool, str]]] = {}
+    pictures: dict[str, list[Any]] = {}
+    for analysis in result.get("analyses", []):
+        if analysis["analyzer"] in ANALYZERS:
+            told.setdefault(ANALYZERS[analysis["analyzer"]], []).extend(analyses.noted(analysis, names))
+    for analyzer, section in ANALYZERS.items():
+        pictures.setdefault(section, []).extend(grids(result.get("gallery", []), names, analyzer))
+    return {"section_notes": told, "section_gallery": pictures}
+
+
+def _galleries(page: Row) -> list[Any]:
+    """List every grid of pictures on the page."""
+    own = [grids for grids in page["section_gallery"].values() if grids]
+    return own + [one["gallery"] for one in page["further"] if one["gallery"]]
 
 
 def _meta(result: Row) -> str:
@@ -103,29 +132,31 @@ def _numbers_line(result: Row) -> str:
     return f"Mean over {count} seeds, with its 95 % interval over seeds and {images}."
 
 
-def _sections(result: Row, failures: Mapping[str, list[str]]) -> dict[str, str]:
+def _sections(result: Row, failures: Mapping[str, list[str]], more: Mapping[str, str]) -> dict[str, str]:
     """Name the sections that have something to say, in reading order; a failed analyzer keeps its section."""
     every = {
         "verdict": True,
+        "sweep": result["kind"] == "sweep",
         "numbers": True,
         "differences": len(result["arms"]) > 1,
         "groups": True,
         "seeds": result["kind"] != "audit",
         "twins": bool(result["examples"]) or "twins" in failures,
         "continuity": bool(result["continuity"]) or "continuity" in failures,
+        **dict.fromkeys(more, True),
         "failed": "failed" in failures,
         "data": True,
         "provenance": True,
         "glossary": True,
     }
-    return {id: upper(id) for id, wanted in every.items() if wanted}
+    return {id: upper(more.get(id, id)) for id, wanted in every.items() if wanted}
 
 
-def _failures(result: Row) -> dict[str, list[str]]:
+def _failures(result: Row, own: Mapping[str, str]) -> dict[str, list[str]]:
     """Sort the reasons of failed analyzers into their sections; a reason that repeats is told once."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for row in result["failed"]:
-        section = ANALYZERS.get(row["analyzer"], "failed")
+        section = {**ANALYZERS, **own}.get(row["analyzer"], "failed")
         where = row["arm"] + (f" seed {row['seed']}" if row["seed"] is not None else "")
         found.setdefault((section, row["analyzer"], row["reason"]), []).append(where)
     told: dict[str, list[str]] = {}
@@ -233,9 +264,18 @@ def _figures(result: Row, names: Sequence[str]) -> dict[str, Any]:
         "groups_caption": plots.groups_caption(result),
         "scatter": [s for s in scatter if s["figure"].rows],
         "seeds_caption": plots.SEEDS_CAPTION,
-        "curves": plots.continuity(result["continuity"], names),
+        "continuity_panels": plots.continuity(result["continuity"], names),
         "curves_caption": plots.continuity_caption(result),
-    }
+    } | (
+        {
+            "sweep_name": sweep.parameter(result),
+            "sweep_panels": sweep.panels(result),
+            "sweep_caption": sweep.caption(result),
+            "sweep_table": sweep.table(result),
+        }
+        if result["kind"] == "sweep"
+        else {}
+    )
 
 
 def _twins(result: Row) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Charts in panels side by side: the groups, and continuity over the levels of a perturbation."""
+"""Charts in panels side by side: the groups of every arm."""
 
 from __future__ import annotations
 
@@ -8,24 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from biaskit.telling.numbers import TYPOGRAPHIC
-from biaskit.telling.svg import MARKERS, escaped, ink, short, tag, tick_label, ticks
+from biaskit.telling.svg import escaped, ink, short, tag, ticks
 
-__all__ = ["MOST_ROWS", "Panel", "continuity", "groups", "own_axes", "standing"]
+__all__ = ["MOST_ROWS", "Panel", "groups", "standing"]
 
 Row = Mapping[str, Any]
 
 MOST_ROWS = 40
 """More rows than this would not be read: the lowest are drawn, the table has all."""
 
-FAR = 4
-"""Perturbations whose largest distances differ by more than this factor do not share an axis."""
-FLAT = 0.1
-"""No axis of nDS ends below this: smaller distances are to look as small as they are."""
-
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart of a figure: what it shows, its drawing, and its size in pixels."""
+    """One chart of a figure: what it shows, its drawing and size in pixels, what its axis measures.
+
+    `lowest` names the lowest group, `cut` says that a band goes on beyond the axis.
+    """
 
     name: str
     svg: str
@@ -33,6 +31,8 @@ class Panel:
     height: int
     ink: str = "a0"
     lowest: str = ""
+    measure: str = ""
+    cut: bool = False
 
 
 def standing(rows: Iterable[Row]) -> tuple[int, float]:
@@ -195,123 +195,3 @@ def _dot(row: Row, x: Callable[[float], float], y: float, low: float, *, hollow:
     if ring:
         parts.append(tag("circle", class_="ring", cx=x(row["accuracy"]), cy=y, r=7))
     return f"<g>{''.join(parts)}</g>"
-
-
-def continuity(rows: Sequence[Row], arms: Sequence[str]) -> list[Panel]:
-    """Draw nDS over the levels of each perturbation, with its interval as a band.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        ``result["continuity"]``.
-    arms : sequence of str
-        Names in order; up to six share a panel per perturbation, beyond that each arm has a panel of its
-        own with one line per perturbation.
-
-    Returns
-    -------
-    list of Panel
-        All with the same axes, unless `own_axes` says that one would hide another.
-    """
-    rows = [r for r in rows if r.get("nds") is not None]
-    if not rows:
-        return []
-    perturbations = list(dict.fromkeys(str(r["perturbation"]) for r in rows))
-    cells: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        cells.setdefault((str(row["perturbation"]), row["arm"]), []).append(row)
-    if len(arms) <= len(MARKERS):
-        split = [(p, [(a, i, cells.get((p, a), [])) for i, a in enumerate(arms)]) for p in perturbations]
-    else:
-        split = [(a, [(p, -1, cells.get((p, a), [])) for p in perturbations]) for a in arms]
-    tops = _tops(rows)
-    common = max(tops.values())
-    own = own_axes(rows, arms)
-    return [_lines(name, [s for s in series if s[2]], tops[name] if own else common) for name, series in split]
-
-
-def own_axes(rows: Sequence[Row], arms: Sequence[str]) -> bool:
-    """Say whether each perturbation has an axis of its own: on a common one the smallest would lie flat on the floor.
-
-    Panels of arms keep a common axis, because arms are what they compare.
-    """
-    tops = _tops(rows)
-    return len(arms) <= len(MARKERS) and bool(tops) and max(tops.values()) > FAR * min(tops.values())
-
-
-def _tops(rows: Sequence[Row]) -> dict[str, float]:
-    """Give the end of the axis of each perturbation: its highest value, intervals included, and not below `FLAT`."""
-    tops: dict[str, float] = {}
-    for row in rows:
-        for key in ("nds", "nds_high"):
-            if row.get(key) is not None:
-                name = str(row["perturbation"])
-                tops[name] = max(row[key], tops.get(name, FLAT))
-    return tops
-
-
-def _lines(name: str, series: Sequence[tuple[str, int, Sequence[Row]]], top: float) -> Panel:
-    """Draw one panel of lines with direct labels."""
-    width, height, left, bottom = 320, 210, 44, 168
-    amounts = {(r["level"], r["amount"]) for _, _, own in series for r in own}
-    levels = sorted({level for level, _ in amounts})
-    # Several perturbations in one panel, or the mean over all, have no amount in common.
-    named = len(amounts) == len(levels) and all(amount is not None for _, amount in amounts)
-    right = width - 14 - 6.6 * min(12, max((len(s[0]) for s in series), default=1))
-
-    def x(level: Any) -> float:
-        return left + (right - left) * (levels.index(level) + 0.5) / len(levels)
-
-    def y(value: float) -> float:
-        return bottom - (bottom - 14) * value / top
-
-    marks_at = ticks(0.0, top, 4)
-    parts = []
-    for t in marks_at:
-        parts.append(tag("path", class_="grid", d=f"M{left} {y(t):.1f}H{right:.1f}"))
-        parts.append(
-            tag(
-                "text",
-                tick_label(t, marks_at[1] - marks_at[0]),
-                class_="tick",
-                x=left - 6,
-                y=y(t) + 4,
-                text_anchor="end",
-            )
-        )
-    for level in levels:
-        amount = dict(amounts)[level] if named else level
-        text = f"{amount:.3g}" if isinstance(amount, (int, float)) else short(str(amount), 8)
-        parts.append(tag("text", text.replace("-", "\N{MINUS SIGN}"), class_="tick", x=x(level), y=bottom + 17))
-    parts.append(tag("text", "amount" if named else "level", class_="tick", x=(left + right) / 2, y=bottom + 35))
-    labels = []
-    for label, index, own in series:
-        own = sorted(own, key=lambda r: levels.index(r["level"]))
-        css = f"a{index + 1}"
-        known = [r for r in own if r.get("nds_low") is not None and r.get("nds_high") is not None]
-        if len(known) > 1:
-            upper = [f"{x(r['level']):.1f} {y(r['nds_high']):.1f}" for r in known]
-            lower = [f"{x(r['level']):.1f} {y(max(r['nds_low'], 0.0)):.1f}" for r in reversed(known)]
-            parts.append(f'<g class="{css}"><path class="band" d="M{"L".join([*upper, *lower])}z"/></g>')
-        points = "L".join(f"{x(r['level']):.1f} {y(r['nds']):.1f}" for r in own)
-        marks = []
-        for r in own:
-            title = tag("title", f"{label}, {r['amount'] if named else r['level']}: {TYPOGRAPHIC.of(r['nds'], '')[0]}")
-            shift = f"translate({x(r['level']):.1f} {y(r['nds']):.1f})"
-            marks.append(f'<g transform="{shift}">{title}{MARKERS[max(index, 0)]}</g>')
-        parts.append(f'<g class="{css}"><path class="ln" d="M{points}"/>{"".join(marks)}</g>')
-        labels.append((y(own[-1]["nds"]), label, css))
-    for place, label, css in _apart(labels):
-        name_ = tag("title", label) + escaped(short(label, 12))
-        parts.append(f'<g class="{css}"><text class="c" x="{right + 4:.1f}" y="{place + 4:.1f}">{name_}</text></g>')
-    title = tag("title", f"{name}: nDS over {len(levels)} levels for {', '.join(s[0] for s in series)}")
-    svg = f'<svg class="chart" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">{title}'
-    return Panel(name, f"{svg}{''.join(parts)}</svg>", width, height)
-
-
-def _apart(labels: list[tuple[float, str, str]], least: float = 14) -> list[tuple[float, str, str]]:
-    """Move labels upward until they no longer overlap."""
-    placed: list[tuple[float, str, str]] = []
-    for y, text, css in sorted(labels, reverse=True):
-        placed.append((min(y, placed[-1][0] - least) if placed else y, text, css))
-    return placed

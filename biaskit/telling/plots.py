@@ -8,11 +8,14 @@ where the full text stands in a tooltip.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from biaskit.telling import analyses, further, study, sweep
+from biaskit.telling.curves import continuity, cut_words, own_axes
 from biaskit.telling.numbers import TYPOGRAPHIC, visible
-from biaskit.telling.panels import MOST_ROWS, Panel, continuity, groups, own_axes
+from biaskit.telling.panels import MOST_ROWS, Panel, groups
 from biaskit.telling.strips import Strips, forest, seeds
 from biaskit.telling.svg import CLASSES, DARK, LIGHT, chart_css, escaped, key, short, tag
 
@@ -52,6 +55,7 @@ def continuity_caption(result: Row) -> str:
     if result["kind"] == "audit":
         return f"{text} Of this model on these images, without an interval."
     band = " Band: 95 % t interval over seeds." if len(result["seeds"]) > 1 else ""
+    band += cut_words(continuity(result["continuity"], [a["name"] for a in result["arms"]]))
     return f"{text}{band} A recipe trained on this very quantity only shows that its constraint was met."
 
 
@@ -137,9 +141,12 @@ def figures(result: Row) -> dict[str, str]:
     -------
     dict of str to str
         SVG documents by file name, without ending: ``differences-flip_rate``, ``seeds-flip_rate``,
-        ``groups``, ``continuity``; what the result cannot fill is left out.
+        ``groups``, ``continuity``, the name of each further analyzer with curves, ``sweep``; of a study the names of
+        its items with curves. What the result cannot fill is left out.
     """
     result = visible(result)
+    if result["kind"] == "study":
+        return _study_figures(result)
     names = [a["name"] for a in result["arms"]]
     found: dict[str, str] = {}
     on = f"on {result['data']['name']}"
@@ -162,7 +169,33 @@ def figures(result: Row) -> dict[str, str]:
     if curves:
         title = f"nDS per perturbation and level {on}"
         found["continuity"] = standalone(curves, title, continuity_caption(result))
+    for analysis in analyses.further(result):
+        panels, left = further.drawn(result, analysis)
+        title = f"{analyses.named(analysis['analyzer'])} {on}"
+        if panels:
+            found[_file(analysis["analyzer"])] = standalone(
+                panels, title, further.drawn_caption(result, analysis, panels, left)
+            )
+    if result["kind"] == "sweep":
+        panels = sweep.panels(result)
+        if panels:
+            found["sweep"] = standalone(panels, f"{result['sweep']['recipe']} {on}", sweep.caption(result))
     return found
+
+
+def _study_figures(result: Row) -> dict[str, str]:
+    """Draw the curves of every item of a study."""
+    found = {}
+    for item in result["items"]:
+        panels = study.panels(result, item)
+        if panels:
+            found[_file(item["name"])] = standalone(panels, item["title"], study.panels_caption(result, item))
+    return found
+
+
+def _file(name: str) -> str:
+    """Make a file name of a name."""
+    return re.sub(r"[^\w-]+", "-", name, flags=re.ASCII)
 
 
 def standalone(figure: Strips | Sequence[Panel], title: str, caption: str = "", *, columns: int = 3) -> str:

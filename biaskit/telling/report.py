@@ -14,7 +14,8 @@ import jinja2
 from markupsafe import Markup, escape
 
 from biaskit.errors import DataError
-from biaskit.telling import plots
+from biaskit.telling import plots, study_page
+from biaskit.telling.analyses import FAILED
 from biaskit.telling.numbers import visible
 from biaskit.telling.page import page as gathered
 from biaskit.telling.page import upper
@@ -26,7 +27,11 @@ Row = Mapping[str, Any]
 SCHEMA = 1
 """The newest layout of ``result.json`` this version reads."""
 LARGEST = 2_000_000
-"""No report is larger, in bytes; example images are left out before anything else."""
+"""No report is larger, in bytes; pictures of analyzers are left out first, then example images."""
+MOST_PICTURES = 24
+"""Lines of a figure of pictures."""
+SHOWN_NOTES = 5
+"""Notes of a section that are not folded; those of failed checks never are."""
 
 
 def write_report(folder: str | Path) -> Path:
@@ -103,26 +108,41 @@ def render(result: Row) -> str:
     script = (here / "report.js").read_text(encoding="utf-8")
     # Escaping is always on, whatever the template is called; undefined names are errors, not blanks.
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(here),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    page = gathered(result)
+    study = result.get("kind") == "study"
+    page = study_page.page(result) if study else gathered(result)
     ids = {entry[0] for entry in page["glossary"]}
-    environment.filters |= {"svg": Markup, "linked": _linker(result, ids), "first_upper": upper}
-    template = environment.from_string((here / "report.html.j2").read_text(encoding="utf-8"))
+    environment.filters |= {"svg": Markup, "linked": _linker(result, ids), "first_upper": upper, "loud": _loud}
     page |= {
         "known": ids,
+        "shown_notes": SHOWN_NOTES,
         "style": Markup(style),
         "script": Markup(script),
         "style_hash": _sha(style),
         "script_hash": _sha(script),
     }
+    return _fitted(environment.get_template(f"{'study' if study else 'report'}.html.j2"), page)
+
+
+def _fitted(template: jinja2.Template, page: dict[str, Any]) -> str:
+    """Render within the limit: first the pictures of analyzers go, each figure's last line first, then examples."""
+    every = [grid for grids in page["galleries"] for grid in grids]
     examples = page["examples"]
-    for count in range(len(examples), -1, -1):
-        page["examples"] = examples[:count]
-        html = template.render(page)
+    tallest = max((len(grid.rows) for grid in every), default=0)
+    tries = [(lines, len(examples)) for lines in range(min(tallest, MOST_PICTURES), -1, -1)]
+    tries += [(0, count) for count in range(len(examples) - 1, -1, -1)]
+    html = ""
+    for lines, count in tries:
+        if count < len(examples):
+            page["twins_caption"] = f"{count} of {len(examples)} examples: this file is kept below 2 MB."
+        html = template.render(page | {"most_pictures": lines, "examples": examples[:count]})
         if len(html.encode()) <= LARGEST:
             return html
-        page["twins_caption"] = f"{count - 1} of {len(examples)} examples: this file is kept below 2 MB."
     raise DataError(
         f"the report would be {len(html.encode()):,} bytes, more than {LARGEST:,}; compare fewer arms at once"
     )
@@ -132,10 +152,16 @@ def _sha(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
+def _loud(text: str) -> Markup:
+    """Escape a sentence and set the words that say that a check failed in bold."""
+    return Markup(FAILED.sub(r"<b>\1</b>", str(escape(text)), count=1))
+
+
 def _linker(result: Row, ids: set[str]) -> Any:
     """Make the filter that escapes a sentence and links each known word to its definition, once."""
     words = {"interval": "interval", "margin": "margin", "paired difference": "paired", "verdicts": "verdict"}
-    words |= {"twin": "twin", "noise floor": "noise"} | {m["title"]: m["name"] for m in result["metrics"]}
+    words |= {"substitute": "substitute"}
+    words |= {"twin": "twin", "noise floor": "noise"} | {m["title"]: m["name"] for m in result.get("metrics", [])}
     known = {str(escape(word)): id for word, id in words.items() if id in ids and word}
     pattern = re.compile(r"\b(" + "|".join(map(re.escape, sorted(known, key=len, reverse=True))) + r")\b")
 

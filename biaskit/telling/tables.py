@@ -9,7 +9,7 @@ from typing import Any
 from biaskit.stats import ENOUGH
 from biaskit.telling.numbers import TYPOGRAPHIC, shown
 from biaskit.telling.panels import standing
-from biaskit.telling.plots import CLASSES
+from biaskit.telling.svg import CLASSES
 
 __all__ = [
     "Cell",
@@ -33,12 +33,16 @@ MOST = 500
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: what counts, and smaller beside it what belongs to it; without `text`, `detail` is the reason."""
+    """A cell: what counts, and smaller beside it what belongs to it; without `text`, `detail` is the reason.
+
+    `term` leads from a row's head to the glossary.
+    """
 
     text: str
     detail: str = ""
     css: str = ""
     more: Sequence[str] = ()
+    term: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,90 @@
+"""``biaskit sweep``."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from biaskit.cli._common import Deterministic, Device, On, Out, Sets, complete_recipes, guarded, say, set_words
+from biaskit.cli.compare import parse_seeds
+
+__all__ = ["sweep"]
+
+
+@guarded
+def sweep(
+    recipe: Annotated[str, typer.Argument(help="A recipe by name, or a .toml file.", autocompletion=complete_recipes)],
+    param: Annotated[list[str], typer.Option(help="The option and its values: stage.0.loss.alpha=0,0.1,1.")],
+    on: On = None,
+    seeds: Annotated[str, typer.Option(help="A number of seeds, or a list such as 0,1,2.")] = "5",
+    analyzers: Annotated[str | None, typer.Option(help="Names with commas; default: all but the slow ones.")] = None,
+    set: Sets = None,
+    margin: Annotated[
+        float | None, typer.Option(help="The largest difference that does not matter: 0.005 is half a point.")
+    ] = None,
+    out: Out = None,
+    device: Device = None,
+    deterministic: Deterministic = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")] = False,
+) -> None:
+    """Train one recipe with several values of an option: what does the option change, and how sure is that?"""
+    from biaskit._build import DEFAULT, build, load
+    from biaskit._sweep import parse_param, swept_arms
+    from biaskit._sweep import sweep as run_sweep
+    from biaskit._train import machine
+    from biaskit.cli._progress import Reporter, plan_line
+    from biaskit.disk import check_replaceable
+    from biaskit.errors import SpecError
+    from biaskit.output import FILES
+    from biaskit.recipes import fingerprint
+
+    if len(param) > 1:
+        raise SpecError("--param is given twice: a sweep changes one option; fix the other with --set, or repeat it")
+    key, values = parse_param(param[0])
+    data = load(on) if on else build(DEFAULT)
+    numbers = parse_seeds(seeds)
+    if out:
+        check_replaceable(Path(out), FILES)
+    arms = swept_arms(recipe, key, values, data, set or ())
+    total = len(arms) * (numbers if isinstance(numbers, int) else len(numbers))
+    say(plan_line(data, arms, machine(device, deterministic=deterministic), total), err=True)
+    with Reporter(total) as reporter:
+        try:
+            found = run_sweep(
+                recipe,
+                key,
+                values,
+                data,
+                seeds=numbers,
+                analyzers=[one.strip() for one in analyzers.split(",")] if analyzers else None,
+                set=set or (),
+                margin=margin,
+                device=device,
+                deterministic=deterministic,
+                command=shlex.join(["biaskit", *(word for word in sys.argv[1:] if word != "--json")]),
+                progress=reporter,
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(reporter.interrupted()) from None
+    result: dict[str, Any] = found.result
+    mark = fingerprint([result["data"]["fingerprint"], [arm["fingerprint"] for arm in result["arms"]], numbers])[:8]
+    name = re.sub(r"[^\w.-]+", "-", f"{Path(recipe).stem}-{key.rpartition('.')[2]}")
+    folder = Path(out) if out else Path(f"biaskit-sweep-{name}-{mark}")
+    found.save(folder)
+    if json:
+        import json as writer
+
+        writer.dump(result, sys.stdout, indent=1)
+        say()
+        return
+    from biaskit.cli._text import print_sweep
+
+    print_sweep(result, folder)
+    if on is None:
+        again = shlex.join(["biaskit", "sweep", recipe, "--param", param[0], "--on", "colormnist", *set_words(set)])
+        say(f"on real MNIST: biaskit build colormnist && {again}", err=True)

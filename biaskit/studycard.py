@@ -1,0 +1,181 @@
+"""The card of a study: the tables and figures of a paper as data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
+
+__all__ = ["Claim", "Curve", "Item", "Measure", "Preset", "StudyArm", "StudyCard", "StudyData", "Sweep"]
+
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def _number(value: Any) -> Any:
+    """``"8/255"`` as the number it is."""
+    above, slash, below = value.partition("/") if isinstance(value, str) else ("", "", "")
+    return int(above) / int(below) if slash and above.isdecimal() and below.isdecimal() else value
+
+
+class Measure(BaseModel):
+    """A number of an arm in a study: one that every data set has, or a column of an analyzer in one condition."""
+
+    model_config = _STRICT
+    title: str
+    unit: Literal["%", "points", "logit^2", ""] = ""
+    better: Literal["higher", "lower", ""] = ""
+    metric: Literal["average_accuracy", "flip_rate", ""] = ""
+    analyzer: str = ""
+    column: str = ""
+    where: dict[str, Any] = {}
+    #: Smallest and largest value it can have, where its unit does not say so.
+    limits: tuple[float, float] | None = None
+    #: The condition whose mean it is divided by: what is left of it.
+    relative_to: dict[str, Any] = {}
+    #: Arms are compared by the ratio of their geometric means.
+    ratio: bool = False
+    #: The presets that have it; empty: all.
+    presets: list[str] = []
+
+    @field_validator("where", "relative_to")
+    @classmethod
+    def _fractions(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: [_number(one) for one in value] if isinstance(value, list) else _number(value)
+            for key, value in given.items()
+        }
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Measure:
+        if bool(self.metric) == bool(self.analyzer) or bool(self.analyzer) != bool(self.column):
+            raise ValueError("a measure names a metric, or an analyzer with its column")
+        return self
+
+
+class StudyData(BaseModel):
+    """The data set of a role in a preset; ``same`` where it is the paper's own."""
+
+    model_config = _STRICT
+    card: str
+    label: str
+    same: bool = False
+    set: list[str] = []
+
+
+class Preset(BaseModel):
+    """A size of a study: data, budget, seeds, options of the analyzers."""
+
+    model_config = _STRICT
+    summary: str
+    budget: str
+    seeds: PositiveInt = 3
+    data: dict[str, StudyData]
+    set: list[str] = []
+    analyzers: dict[str, dict[str, Any]] = {}
+    notes: list[str] = []
+
+
+class StudyArm(BaseModel):
+    """A recipe in a study, and what the paper calls it; empty: it is ours."""
+
+    model_config = _STRICT
+    recipe: str
+    paper: str = ""
+
+
+class Sweep(BaseModel):
+    """An arm for every value of one key of a recipe."""
+
+    model_config = _STRICT
+    recipe: str
+    param: str
+    values: Annotated[list[Any], Field(min_length=2)]
+
+
+class Curve(BaseModel):
+    """A measure against a key column of its analyzer, or against the swept value where ``x`` is empty."""
+
+    model_config = _STRICT
+    panel: str
+    measure: str
+    x: str = ""
+    x_title: str
+
+
+class Claim(BaseModel):
+    """What a paper says of two arms; ``margin`` is the loss that still counts as none."""
+
+    model_config = _STRICT
+    claim: str
+    measure: str
+    arm: str
+    than: str
+    expect: Literal["higher", "lower", "not lower", "not higher"]
+    margin: NonNegativeFloat = 0.0
+
+    @model_validator(mode="after")
+    def _margin_fits(self) -> Claim:
+        if self.expect.startswith("not ") != (self.margin > 0):
+            raise ValueError("'not lower' and 'not higher' need a margin above 0, the others have none")
+        return self
+
+
+class Item(BaseModel):
+    """A table or a figure of a paper."""
+
+    model_config = _STRICT
+    name: Annotated[str, Field(pattern=r"^[a-z]+[0-9]+[a-z]?$")]
+    title: str
+    about: str
+    data: str
+    original: str
+    arms: list[str] = []
+    sweep: Sweep | None = None
+    analyzers: list[str] = []
+    measures: list[str] = []
+    published: dict[str, dict[str, float]] = {}
+    published_on: str = ""
+    curve: list[Curve] = []
+    claim: list[Claim] = []
+    #: Beginnings of the names of the gallery's figures.
+    figures: list[str] = []
+    notes: list[str] = []
+
+
+class StudyCard(BaseModel):
+    """The tables and figures of a paper as data: arms, data, analyzers, published numbers and claims."""
+
+    model_config = _STRICT
+    version: Annotated[int, Field(ge=1)]
+    name: str
+    summary: str
+    paper: str
+    arm: Annotated[list[StudyArm], Field(min_length=1)]
+    measure: dict[str, Measure] = {}
+    preset: dict[str, Preset]
+    item: Annotated[list[Item], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> StudyCard:
+        arms = {arm.recipe for arm in self.arm}
+        for item in self.item:
+            used = {*item.measures, *item.published}
+            used |= {one.measure for one in item.curve} | {one.measure for one in item.claim}
+            swept = {item.sweep.recipe} if item.sweep else set()
+            for what, names, known in (
+                ("measure", used, set(self.measure)),
+                ("arm", {*item.arms, *swept}, arms),
+                ("published arm", {name for one in item.published.values() for name in one}, set(item.arms)),
+            ):
+                if item.sweep is None and not all(one.x for one in item.curve):
+                    raise ValueError(f"a curve of item {item.name} names no x, and the item sweeps nothing")
+                if names - known:
+                    raise ValueError(f"item {item.name} names the {what} {min(names - known)}, which is not there")
+        for title, one in self.measure.items():
+            if set(one.presets) - set(self.preset):
+                raise ValueError(f"measure {title} names the preset {min(set(one.presets) - set(self.preset))}")
+        for item in self.item:
+            for name, preset in self.preset.items():
+                if item.data not in preset.data:
+                    raise ValueError(f"preset {name} has no data for the role {item.data} of item {item.name}")
+        return self
