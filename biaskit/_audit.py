@@ -7,7 +7,7 @@ import functools
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -252,8 +252,7 @@ def analyze_run(run: Run, data: Dataset, wanted: Mapping[str, Mapping[str, Any]]
     results, failed = {}, {}
     for name, options in wanted.items():
         function = find("analyzer", name)
-        code = source_fingerprint([function], lambda _, other: other.startswith("biaskit."))
-        stem = run.folder / "analyses" / f"{name}-{fingerprint([code, options])[:12]}"
+        stem = run.folder / "analyses" / f"{name}-{fingerprint([_code(function), options])[:12]}"
         stored = _read(stem, name)
         if stored is not None:
             results[name] = stored
@@ -265,6 +264,12 @@ def analyze_run(run: Run, data: Dataset, wanted: Mapping[str, Mapping[str, Any]]
             continue
         _write(stem, results[name])
     return Audit(results, failed, subject, run.arm, run)
+
+
+@functools.cache
+def _code(function: Callable[..., Any]) -> str:
+    """The source of an analyzer and of everything of this package it rests on."""
+    return source_fingerprint([function], lambda _, other: other.startswith("biaskit."))
 
 
 class _LazySubject(Subject):

@@ -211,7 +211,8 @@ def _condition(arm: ArmEvidence, what: Measure, where: Mapping[str, Any]) -> pd.
     shared = known[0].columns
     for one in known[1:]:
         shared = shared.intersection(one.columns)
-    return sum((one[shared] for one in known[1:]), start=known[0][shared]) / len(known)
+    # As numbers: the sum of two answers "right" is 2, where two truth values would only be true again.
+    return sum((one[shared].astype(float) for one in known[1:]), start=known[0][shared].astype(float)) / len(known)
 
 
 def _fits(part: pd.DataFrame, what: Measure, key: str, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -300,6 +301,15 @@ def test_several_conditions_are_averaged_per_image(draw):
     assert measure(one, what, Ground(data)).value == pytest.approx((low + high).mean() / 2)
     missing = Measure(title="x", analyzer="a", column="x", where={"level": [1, 7]})
     assert np.isnan(measure(one, missing, Ground(data)).value)
+
+
+def test_right_answers_of_several_conditions_are_counted_not_joined():
+    data = answered()
+    found = scores(None, {1: [[1, 1, 0, 0]] * 3, 2: [[1, 0, 1, 0]] * 3}, seeds=3)
+    truth = dataclasses.replace(found, samples=found.samples.assign(x=found.samples["x"] == 1.0))
+    what = Measure(title="kept", analyzer="a", column="x", where={"level": [1, 2]})
+    # Right in both, in one, in one, in none: 1, 1/2, 1/2, 0. "Right in any" would be 3/4, halved.
+    assert measure(arm(data, "one", {"a": truth}), what, Ground(data)).value == 0.5
 
 
 def test_a_condition_that_is_not_one(draw):
