@@ -13,7 +13,7 @@ from biaskit._sweep import swept_arms
 from biaskit.data import Dataset
 from biaskit.errors import BiaskitError, DataError, SpecError, UnknownName, nearest
 from biaskit.recipes import Arm, bind_arms, fingerprint
-from biaskit.specs import card_names, card_path, load_card, read_toml
+from biaskit.specs import card_names, card_path, load_card, parse_override, read_toml
 from biaskit.studycard import Item, Preset, StudyCard
 
 __all__ = ["DEFAULT_PRESET", "Plan", "find_study", "plan_study", "training_key"]
@@ -107,6 +107,11 @@ def plan_study(
         close = nearest(preset, card.preset)
         hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(card.preset)}"
         raise SpecError(f"--preset {preset}: {card.name} has no such preset; {hint}")
+    known = {Path(arm.recipe).stem for arm in card.arm}
+    for text in set:
+        prefix = parse_override(text)[0]
+        if prefix and prefix not in known:
+            raise SpecError(f"--set {text!r}: no arm {prefix!r} in {card.name}; it has {', '.join(sorted(known))}")
     plan = Plan(card, preset, items)
     for item in items:
         given = {name: plan.size.analyzers.get(name, {}) for name in item.analyzers}
@@ -119,8 +124,9 @@ def plan_study(
         swept = list(dict.fromkeys(item.sweep.recipe for item in mine if item.sweep))
         changes = [*plan.size.set, *set]
         every = list(dict.fromkeys([*names, *swept]))
-        for arm in bind_arms(every, data, _reaching(changes, every)):
-            plan.arms[role, arm.name] = arm
+        # By the name that the card writes: a recipe of the user's own is written as a path and called by its stem.
+        for written, arm in zip(every, bind_arms(every, data, _reaching(changes, every)), strict=True):
+            plan.arms[role, written] = arm
         for item in mine:
             if item.sweep is not None:
                 one = item.sweep

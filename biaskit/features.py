@@ -300,3 +300,28 @@ def _hooked(modules: dict[str, nn.Module], look: Callable[[str, nn.Module, Any],
 def _some(names: list[str] | tuple[str, ...]) -> str:
     """The last few names, which are the deepest."""
     return ("..., " if len(names) > 8 else "") + ", ".join(names[-8:]) if names else "none"
+
+
+def finite(logits: Tensor) -> Tensor:
+    """Logits (B, K) as they are, if every one of them is a number.
+
+    The largest of a row with NaN is no answer, and a distance to one is no distance: without this look, NaN would count
+    as label 0, or as no distance at all.
+
+    Raises
+    ------
+    UnsupportedModel
+        NaN or infinite logits, which a model may give on changed images alone.
+
+    Examples
+    --------
+    >>> finite(torch.tensor([[0.0, 1.0]])).tolist()
+    [[0.0, 1.0]]
+    """
+    if not bool(torch.isfinite(logits).all()):
+        bad = int((~torch.isfinite(logits)).flatten(1).any(dim=1).sum())
+        raise UnsupportedModel(
+            f"the model gives NaN or infinite logits for {bad:,} of {len(logits):,} changed images; "
+            "nothing can be said of its answers there"
+        )
+    return logits

@@ -14,7 +14,11 @@ _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=Fal
 def _number(value: Any) -> Any:
     """``"8/255"`` as the number it is."""
     above, slash, below = value.partition("/") if isinstance(value, str) else ("", "", "")
-    return int(above) / int(below) if slash and above.isdecimal() and below.isdecimal() else value
+    if not (slash and above.isdecimal() and below.isdecimal()):
+        return value
+    if int(below) == 0:
+        raise ValueError(f"{value} is no number")
+    return int(above) / int(below)
 
 
 class Measure(BaseModel):
@@ -158,6 +162,11 @@ class StudyCard(BaseModel):
     @model_validator(mode="after")
     def _names_fit(self) -> StudyCard:
         arms = {arm.recipe for arm in self.arm}
+        twice = [
+            item.name for number, item in enumerate(self.item) if item.name in {o.name for o in self.item[:number]}
+        ]
+        if twice:
+            raise ValueError(f"two items are called {twice[0]}")
         for item in self.item:
             used = {*item.measures, *item.published}
             used |= {one.measure for one in item.curve} | {one.measure for one in item.claim}
@@ -169,6 +178,9 @@ class StudyCard(BaseModel):
             ):
                 if item.sweep is None and not all(one.x for one in item.curve):
                     raise ValueError(f"a curve of item {item.name} names no x, and the item sweeps nothing")
+                missing = {self.measure[name].analyzer for name in used & set(self.measure)} - {"", *item.analyzers}
+                if missing:
+                    raise ValueError(f"item {item.name} measures {min(missing)}, which is not among its analyzers")
                 if names - known:
                     raise ValueError(f"item {item.name} names the {what} {min(names - known)}, which is not there")
         for title, one in self.measure.items():

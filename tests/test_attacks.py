@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from biaskit.attacks import fgsm, least_likely, pgd, targeted_l2
 from biaskit.attacks._common import evaluating, noise
 from biaskit.attacks._least_likely import _published
-from biaskit.errors import DataError, SpecError
+from biaskit.errors import DataError, SpecError, UnsupportedModel
 from biaskit.registry import bind, find, names
 
 ATTACKS = tuple(names("attack"))
@@ -386,14 +386,17 @@ def test_a_target_reached_by_the_last_step_counts():
     assert float(found) == pytest.approx(0.04)
 
 
-def test_a_model_that_answers_nan_is_never_fooled():
+def test_a_model_that_answers_nan_is_refused():
     class Undefined(nn.Module):
         def forward(self, images):
             return images.flatten(1)[:, :2] * torch.nan
 
     images = torch.rand(3, 1, 2, 2, generator=seed())
-    found = targeted_l2(Undefined(), images, torch.zeros(3, dtype=torch.int64), seed(), steps=2, rounds=2)
-    assert torch.equal(found, images)
+    for attack in (targeted_l2, pgd):
+        with pytest.raises(UnsupportedModel, match="NaN or infinite logits for 3 of 3 changed images"):
+            attack(Undefined(), images, torch.zeros(3, dtype=torch.int64), seed(), steps=2)
+    with pytest.raises(DataError, match="labels from 5 to 5, but the model tells 4 labels apart, 0 to 3"):
+        pgd(nn.Flatten(), images, torch.full((3,), 5), seed())
 
 
 # Bad input

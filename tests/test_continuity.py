@@ -21,7 +21,7 @@ from biaskit.analyzers import _neighborhoods, continuity
 from biaskit.analyzers._neighborhoods import neighborhoods
 from biaskit.analyzers._views import on_a_plane, scatter
 from biaskit.data import Dataset
-from biaskit.errors import MissingExtra, SpecError
+from biaskit.errors import DataError, MissingExtra, SpecError
 from biaskit.perturbations import brightness, contrast, hue, saturation
 from biaskit.subject import Subject
 
@@ -91,11 +91,24 @@ def test_levels_of_a_linear_model_are_squares():
 
 def test_hue_of_a_gray_image_moves_nothing():
     pixels = np.random.default_rng(0).integers(0, 256, (9, 4, 4)).astype(np.uint8)
-    for channels in (1, 3):
-        data = Dataset.from_arrays(np.repeat(pixels[..., None], channels, axis=3), np.arange(9) % 3)
-        table = continuity(Subject(Linear(16 * channels), data), operations=("hue",)).table
-        assert (table[["ds", "nds", "discontinuity_rate"]] == 0.0).all(axis=None)
-        assert (table[["median_rank", "nearest"]] == 1.0).all(axis=None)
+    data = Dataset.from_arrays(np.repeat(pixels[..., None], 3, axis=3), np.arange(9) % 3)
+    table = continuity(Subject(Linear(48), data), operations=("hue",)).table
+    assert (table[["ds", "nds", "discontinuity_rate"]] == 0.0).all(axis=None)
+    assert (table[["median_rank", "nearest"]] == 1.0).all(axis=None)
+
+
+def test_one_channel_has_no_color_to_change():
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 1)).astype(np.uint8)
+    data = Dataset.from_arrays(pixels, np.arange(9) % 3)
+    found = continuity(Subject(Linear(16), data), levels=(1,))
+    assert found.table["perturbation"].tolist() == ["brightness", "contrast", "all"]
+    left = [
+        "left out: saturation, which leaves gray images as they are",
+        "left out: hue, which leaves gray images as they are",
+    ]
+    assert list(found.notes[:2]) == left
+    with pytest.raises(DataError, match="gray images have no color to change: hue"):
+        continuity(Subject(Linear(16), data), operations=("hue",))
 
 
 def test_scale_of_the_logits():

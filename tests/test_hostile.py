@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from _shared import small
+from torch import nn
 
 import biaskit as bk
 from biaskit import runs
@@ -141,3 +142,24 @@ def test_gray_images_of_ones_own_can_be_compared():
     rng = np.random.default_rng(0)
     data = bk.Dataset.from_arrays(rng.random((40, 8, 8)), ["a", "b"] * 20, split=["train"] * 20 + ["test"] * 20)
     assert bk.compare(["plain", "aug"], data, seeds=1, set=QUICK).result["failed"] == []
+
+
+class NotANumberOnChanges(nn.Module):
+    """Answers on 8-bit images, and NaN on any other."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+
+    def forward(self, images):
+        off = ((images * 255 - (images * 255).round()).abs() > 2e-3).flatten(1).any(dim=1, keepdim=True)
+        return self.net(images) + torch.where(off, torch.nan, 0.0)
+
+
+def test_nan_on_changed_images_is_no_answer():
+    rng = np.random.default_rng(0)
+    data = bk.Dataset.from_arrays(rng.integers(0, 256, (20, 8, 8, 3)).astype(np.uint8), ["a", "b"] * 10)
+    wanted = {"continuity": {"levels": [4]}, "robustness": {"steps": 2, "restarts": 0, "epsilons": [], "checks": False}}
+    audit = bk.audit(NotANumberOnChanges(), data, analyzers=wanted)
+    assert set(audit.failed) == {"continuity", "robustness"}
+    assert all("NaN or infinite logits for" in reason for reason in audit.failed.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -527,7 +528,7 @@ def test_data_that_are_not_there(monkeypatch):
         (('presets = ["full"]', 'presets = ["fool"]'), "measure other names the preset fool"),
         (('data = "objects"\noriginal', 'data = "colors"\noriginal'), "has no data for the role colors"),
         (("margin = 0.5", "margins = 0.5"), "did you mean margin"),
-        (('analyzers = ["continuity"]', 'analyzers = ["continuty"]'), "no analyzer 'continuty'"),
+        (('analyzers = ["continuity"]', 'analyzers = ["continuty"]'), "measures continuity, which is not among"),
         (("images = 60", "imagez = 60"), "did you mean images"),
     ],
 )  # fmt: skip
@@ -651,3 +652,12 @@ def test_all_of_wu2021_on_the_embedded_digits(call, tmp_path):
     assert found["a constraint of alpha = 1 lowers DS"] == "holds"
     again = call("reproduce", "wu2021-table2", "--out", "again", home=tmp_path / "h")
     assert again.stderr.count("   stored\n") == 15
+
+
+def test_two_items_of_one_name_and_an_arm_that_is_not_there():
+    text = read_toml(Path(bk.__file__).parents[1] / "studies" / "wu2021.toml")
+    text["item"].append(text["item"][0])
+    with pytest.raises(SpecError, match="two items are called table2"):
+        load_card("study", text, "mine.toml")
+    with pytest.raises(SpecError, match="no arm 'nope' in wu2021; it has adv, adv-semcont, aug"):
+        plan_study("wu2021-fig1", set=["nope:stage.0.epochs=1"])

@@ -119,7 +119,7 @@ def test_what_was_run_is_told(page):
     for words in ("biaskit reproduce wu2021 --preset smoke", "Wu et al., arXiv 2011.09789", "Seeds 5: 0, 1, 2, 3, 4"):
         assert words in text
     real = section(render(real_study()), "run")[1]
-    assert "Preset smoke: the digits in place of everything Budget 5 minutes" in real
+    assert "Preset smoke: the digits in place of everything Budget of all items 5 minutes" in real
     assert "digits are 16 x 16" in real
     assert real.count("plain (2 epochs)") == 1
 

@@ -15,11 +15,16 @@ from biaskit.analyzers._continuity_pictures import Condition, class_views, pertu
 from biaskit.analyzers._groups import ALL
 from biaskit.analyzers._neighborhoods import Floats, Neighborhoods, neighborhoods
 from biaskit.analyzers._views import View
+from biaskit.errors import DataError
+from biaskit.features import finite
 from biaskit.perturbations._photometric import AMOUNTS, Level, Operation
 from biaskit.results import Column, Result
 from biaskit.subject import Subject
 
 __all__ = ["continuity"]
+
+#: What changes color alone.
+COLORFUL = ("saturation", "hue")
 
 COLUMNS = (
     Column("perturbation", "what was changed; all = the sum of DS, the mean of the others", key=True),
@@ -110,12 +115,16 @@ def continuity(
     [[1.0, 16.0, 2.5, 0.5], [4.0, 16.0, 4.0, 0.0]]
     """
     operations, levels = tuple(dict.fromkeys(operations)), tuple(dict.fromkeys(levels))
+    gray = [one for one in operations if one in COLORFUL] if subject.dataset.images.shape[0] == 1 else []
+    asked, operations = operations, tuple(one for one in operations if one not in gray)
+    if not operations:
+        raise DataError(f"gray images have no color to change: {', '.join(asked)} leaves them as they are")
     rows = subject.sample(images, "continuity")
     conditions = [(operation, level) for level in levels for operation in operations]
     lowest = [place for place, (_, level) in enumerate(conditions) if level == min(levels)]
     mildest = [conditions[place] for place in lowest]
-    plane = class_views(subject, rows, mildest, views, view_label)
     logits = subject.logits_of(rows)
+    plane = class_views(subject, rows, mildest, views, view_label)
     copies = _distances(subject, rows, logits, conditions)
     found = neighborhoods(logits, subject.dataset.labels[rows], copies)
     shown = triples(subject, rows, found.under(lowest), copies[:, lowest].numpy(), mildest, examples), plane
@@ -125,7 +134,7 @@ def continuity(
         pd.DataFrame([line for line, _ in parts], columns=[column.name for column in COLUMNS]),
         COLUMNS,
         {
-            "operations": operations,
+            "operations": asked,
             "levels": levels,
             "images": images,
             "examples": examples,
@@ -134,7 +143,10 @@ def continuity(
         },
         pd.concat([each.assign(row=rows) for _, each in parts], ignore_index=True)[list(SAMPLES)],
         tuple(picture for pictures, _ in shown for picture in pictures),
-        tuple(note for _, notes in shown for note in notes),
+        (
+            *(f"left out: {one}, which leaves gray images as they are" for one in gray),
+            *(note for _, notes in shown for note in notes),
+        ),
     )
 
 
@@ -145,7 +157,7 @@ def _distances(
     """DS between every image and its copy under every condition, (rows, conditions), float64 on the CPU."""
     model, found = subject.model, []
     for (_, images), clean in zip(subject.batches(rows), torch.split(logits, EVAL_BATCH), strict=True):
-        moved = torch.stack([model(perturbed(images, *one)).float() for one in conditions], dim=1)
+        moved = torch.stack([finite(model(perturbed(images, *one)).float()) for one in conditions], dim=1)
         found.append((moved.cpu().double() - clean.double()[:, None]).square().sum(dim=2))
     return torch.cat(found)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from biaskit.analyzers._neighborhoods import Floats, Neighborhoods
 from biaskit.analyzers._views import View, check_views, on_a_plane, scatter
 from biaskit.errors import SpecError, nearest
+from biaskit.features import finite
 from biaskit.perturbations._photometric import AMOUNTS, Level, Operation, change
 from biaskit.results import Picture
 from biaskit.rng import numpy_generator
@@ -105,7 +106,7 @@ def class_views(
     mine = rows[labels == label]
     with torch.inference_mode():
         ((_, image),) = subject.batches(mine[:1])
-        copies = subject.model(torch.cat([perturbed(image, *one) for one in conditions])).float().cpu()
+        copies = finite(subject.model(torch.cat([perturbed(image, *one) for one in conditions])).float()).cpu()
     clean = subject.logits_of(mine)
     points = torch.cat([clean[:1], copies, clean[1:]]).detach().double().numpy()
     if not np.ptp(points, axis=0).any():

@@ -19,6 +19,7 @@ from biaskit.distortions._center_shuffle import Mode, center_shuffle, center_siz
 from biaskit.distortions._channel_shift import channel_shift, shift_pixels
 from biaskit.distortions._puzzle import block_size, puzzle
 from biaskit.errors import DataError, SpecError
+from biaskit.features import finite
 from biaskit.results import Column, Picture, Result
 from biaskit.rng import numpy_generator, torch_generator
 from biaskit.stats import wilson
@@ -256,7 +257,9 @@ def _answers(subject: Subject, rows: npt.NDArray[np.int64], condition: _Conditio
     # Drawn on the CPU, so that every device sees the same distorted images.
     generator = torch_generator(0, "semantic_reliance", condition.distortion, repr(condition.amount))
     model = subject.model
-    found = [model(condition.change(images, generator)).argmax(dim=1).cpu() for _, images in subject.batches(rows)]
+    found = [
+        finite(model(condition.change(images, generator))).argmax(dim=1).cpu() for _, images in subject.batches(rows)
+    ]
     return np.asarray(torch.cat(found).numpy())
 
 

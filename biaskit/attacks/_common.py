@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from biaskit.errors import DataError, SpecError
+from biaskit.features import finite
 
 __all__ = ["Epsilon", "amount", "checked", "evaluating", "gradient", "noise", "predicted", "project"]
 
@@ -109,7 +110,12 @@ def gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, 
     one; nothing is added to the parameters' ``grad``.
     """
     images = images.detach().requires_grad_()
-    logits = model(images).to(images.dtype)
+    logits = finite(model(images).to(images.dtype))
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
+        raise DataError(
+            f"labels from {int(labels.min())} to {int(labels.max())}, but the model tells {logits.shape[1]} labels "
+            f"apart, 0 to {logits.shape[1] - 1}"
+        )
     (found,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), images)
     return logits.detach(), found
 
@@ -119,7 +125,7 @@ def predicted(model: nn.Module, images: Tensor) -> Tensor:
     """The labels (B,) that the model answers; none for an empty batch, which some networks refuse."""
     if not len(images):
         return torch.empty(0, dtype=torch.int64, device=images.device)
-    answers: Tensor = model(images).argmax(dim=1)
+    answers: Tensor = finite(model(images)).argmax(dim=1)
     return answers
 
 

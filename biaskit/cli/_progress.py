@@ -83,9 +83,13 @@ class Reporter:
                     say(f"{head}   stored", err=True)
                 else:
                     epochs, loss = len(one.run.history), float(one.run.history["loss"].iloc[-1])
-                    say(f"{head}   {epochs} epochs   {one.run.seconds:5.1f} s   loss {loss:.3f}", err=True)
+                    passes = f"{epochs} epoch{'s' if epochs != 1 else ''}"
+                    say(f"{head}   {passes}   {one.run.seconds:5.1f} s   loss {loss:.3f}", err=True)
             else:
                 self._bar.update(self._task, completed=one.number)
+        elif self._bar is None and one.state == "measured":
+            width = len(str(one.total))
+            say(f"measured {one.number:>{width}} of {one.total}   {one.arm} seed {one.seed}", err=True)
         elif self._bar is not None and one.state == "measuring":
             if one.number == 1:
                 self._bar.reset(self._task, total=float(self.total))

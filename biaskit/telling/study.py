@@ -66,7 +66,7 @@ def ran(result: Row, numbers: Numbers = ASCII) -> list[tuple[str, str]]:
     facts = [
         ("Paper", result.get("paper") or ""),
         ("Preset", ": ".join(t for t in (result["preset"], result.get("about")) if t)),
-        ("Budget", result.get("budget") or ""),
+        ("Budget of all items", result.get("budget") or ""),
         ("Arms", ", ".join(dict.fromkeys(arms))),
         ("Model", ", ".join(models)),
         ("Seeds", f"{len(result['seeds'])}: {', '.join(map(str, result['seeds']))}"),
