@@ -302,7 +302,7 @@ def _some(names: list[str] | tuple[str, ...]) -> str:
     return ("..., " if len(names) > 8 else "") + ", ".join(names[-8:]) if names else "none"
 
 
-def finite(logits: Tensor) -> Tensor:
+def finite(logits: Tensor, what: str = "changed images") -> Tensor:
     """Logits (B, K) as they are, if every one of them is a number.
 
     The largest of a row with NaN is no answer, and a distance to one is no distance: without this look, NaN would count
@@ -321,7 +321,7 @@ def finite(logits: Tensor) -> Tensor:
     if not bool(torch.isfinite(logits).all()):
         bad = int((~torch.isfinite(logits)).flatten(1).any(dim=1).sum())
         raise UnsupportedModel(
-            f"the model gives NaN or infinite logits for {bad:,} of {len(logits):,} changed images; "
+            f"the model gives NaN or infinite logits for {bad:,} of {len(logits):,} {what}; "
             "nothing can be said of its answers there"
         )
     return logits

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from biaskit._train import EVAL_BATCH, evaluate
 from biaskit.data import TWIN, Dataset
 from biaskit.errors import DataError, UnsupportedModel
+from biaskit.features import finite
 from biaskit.rng import numpy_generator
 
 __all__ = ["Subject"]
@@ -74,10 +75,7 @@ class Subject:
                 f"the model gives outputs of shape {tuple(found.shape[1:])} per image; expected one logit for each of "
                 f"the {len(self.dataset.classes)} labels"
             )
-        if not bool(torch.isfinite(found).all()):
-            bad = int((~torch.isfinite(found)).any(dim=1).sum())
-            raise UnsupportedModel(f"the model gives NaN or infinite logits for {bad:,} of {len(found):,} images")
-        return found
+        return finite(found, "images")
 
     def logits_of(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """The stored logits of some rows of the data set."""

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-__all__ = ["Device", "Deterministic", "On", "Out", "Sets", "complete_recipes", "fail", "guarded", "say", "set_words"]
+__all__ = [
+    "Analyzers",
+    "AsJson",
+    "Deterministic",
+    "Device",
+    "Margin",
+    "On",
+    "Out",
+    "Seeds",
+    "Sets",
+    "complete_recipes",
+    "fail",
+    "guarded",
+    "say",
+    "set_words",
+    "typed",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -40,12 +57,23 @@ Sets = Annotated[
 ]
 Out = Annotated[str | None, typer.Option("--out", help="Folder to write; it appears whole or not at all.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps. Default: what is there.")]
+Seeds = Annotated[str, typer.Option(help="A number of seeds, or a list such as 0,1,2.")]
+Analyzers = Annotated[str | None, typer.Option(help="Names with commas; default: all but the slow ones.")]
+Margin = Annotated[
+    float | None, typer.Option(help="The largest difference that does not matter: 0.005 is half a point.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="Bit-equal repetitions on CUDA, at some cost.")]
 
 
 def set_words(changes: list[str] | None) -> list[str]:
     """``--set`` as it was given, for a command that repeats it."""
     return [word for change in changes or () for word in ("--set", change)]
+
+
+def typed() -> str:
+    """The command line as it was typed, without what only changes how it is printed."""
+    return shlex.join(["biaskit", *(word for word in sys.argv[1:] if word != "--json")])
 
 
 def say(text: str = "", *, err: bool = False, style: str = "") -> None:

@@ -9,7 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
-from biaskit.cli._common import Deterministic, Device, On, Out, Sets, complete_recipes, guarded, say, set_words
+from biaskit.cli._common import (
+    Analyzers,
+    AsJson,
+    Deterministic,
+    Device,
+    Margin,
+    On,
+    Out,
+    Seeds,
+    Sets,
+    complete_recipes,
+    guarded,
+    say,
+    set_words,
+    typed,
+)
 
 __all__ = ["compare"]
 
@@ -20,17 +35,15 @@ def compare(
         list[str], typer.Argument(help="Recipes by name, or .toml files.", autocompletion=complete_recipes)
     ],
     on: On = None,
-    seeds: Annotated[str, typer.Option(help="A number of seeds, or a list such as 0,1,2.")] = "5",
-    analyzers: Annotated[str | None, typer.Option(help="Names with commas; default: all but the slow ones.")] = None,
+    seeds: Seeds = "5",
+    analyzers: Analyzers = None,
     set: Sets = None,
     reference: Annotated[str | None, typer.Option(help="Compare every arm with this one, not all pairs.")] = None,
-    margin: Annotated[
-        float | None, typer.Option(help="The largest difference that does not matter: 0.005 is half a point.")
-    ] = None,
+    margin: Margin = None,
     out: Out = None,
     device: Device = None,
     deterministic: Deterministic = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Train recipes over several seeds: which one leans on the shortcut less, and how sure is that?"""
     from biaskit._build import DEFAULT, build, load
@@ -61,7 +74,7 @@ def compare(
                 margin=margin,
                 device=device,
                 deterministic=deterministic,
-                command=_command(),
+                command=typed(),
                 progress=reporter,
             )
         except KeyboardInterrupt:
@@ -99,8 +112,3 @@ def _default_out(comparison: Any) -> Path:
     result = comparison.result
     key = fingerprint([result["data"]["fingerprint"], [arm["fingerprint"] for arm in result["arms"]], result["seeds"]])
     return Path(f"biaskit-{'-'.join(arm['name'] for arm in result['arms'])[:60]}-{key[:8]}")
-
-
-def _command() -> str:
-    """The command line as it was typed."""
-    return shlex.join(["biaskit", *(word for word in sys.argv[1:] if word != "--json")])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from biaskit.cli._common import Deterministic, Device, Out, Sets, complete_datasets, guarded, say
+from biaskit.cli._common import AsJson, Deterministic, Device, Out, Sets, complete_datasets, guarded, say, typed
 from biaskit.cli.compare import parse_seeds
 
 __all__ = ["reproduce"]
@@ -42,7 +41,7 @@ def reproduce(
     out: Out = None,
     device: Device = None,
     deterministic: Deterministic = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Run the tables and figures of a paper again: which of its claims hold, and how sure is that?"""
     from biaskit._studies import reproduce as run_study
@@ -73,7 +72,7 @@ def reproduce(
                 set=set or (),
                 device=device,
                 deterministic=deterministic,
-                command=shlex.join(["biaskit", *(word for word in sys.argv[1:] if word != "--json")]),
+                command=typed(),
                 progress=reporter,
             )
         except KeyboardInterrupt:

@@ -10,7 +10,22 @@ from typing import Annotated, Any
 
 import typer
 
-from biaskit.cli._common import Deterministic, Device, On, Out, Sets, complete_recipes, guarded, say, set_words
+from biaskit.cli._common import (
+    Analyzers,
+    AsJson,
+    Deterministic,
+    Device,
+    Margin,
+    On,
+    Out,
+    Seeds,
+    Sets,
+    complete_recipes,
+    guarded,
+    say,
+    set_words,
+    typed,
+)
 from biaskit.cli.compare import parse_seeds
 
 __all__ = ["sweep"]
@@ -21,16 +36,14 @@ def sweep(
     recipe: Annotated[str, typer.Argument(help="A recipe by name, or a .toml file.", autocompletion=complete_recipes)],
     param: Annotated[list[str], typer.Option(help="The option and its values: stage.0.loss.alpha=0,0.1,1.")],
     on: On = None,
-    seeds: Annotated[str, typer.Option(help="A number of seeds, or a list such as 0,1,2.")] = "5",
-    analyzers: Annotated[str | None, typer.Option(help="Names with commas; default: all but the slow ones.")] = None,
+    seeds: Seeds = "5",
+    analyzers: Analyzers = None,
     set: Sets = None,
-    margin: Annotated[
-        float | None, typer.Option(help="The largest difference that does not matter: 0.005 is half a point.")
-    ] = None,
+    margin: Margin = None,
     out: Out = None,
     device: Device = None,
     deterministic: Deterministic = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Train one recipe with several values of an option: what does the option change, and how sure is that?"""
     from biaskit._build import DEFAULT, build, load
@@ -66,7 +79,7 @@ def sweep(
                 margin=margin,
                 device=device,
                 deterministic=deterministic,
-                command=shlex.join(["biaskit", *(word for word in sys.argv[1:] if word != "--json")]),
+                command=typed(),
                 progress=reporter,
             )
         except KeyboardInterrupt:
