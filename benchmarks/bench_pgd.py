@@ -4,9 +4,9 @@
         [--on colordigits] [--recipe plain] [--images 800] [--steps 20] [--repeats 5]
 
 Both attack the same network and images with the same epsilon, step and steps, from the images themselves (no random
-start), in batches of 256 and with the same number of threads, and count what is still answered right. The baseline runs
-in an interpreter of its own and takes turns with ours; what is timed is the attack and the count, not the start of a
-program. See benchmarks/README.md for its environment.
+start), with 256 images at most in the network at once and the same number of threads, and count what is still answered
+right. The baseline runs in an interpreter of its own and takes turns with ours; what is timed is the attack and the
+count, not the start of a program. See benchmarks/README.md for its environment.
 """
 
 from __future__ import annotations
@@ -53,14 +53,13 @@ def main() -> None:
     images = pixels.float().div(255)
 
     def ours() -> float:
-        right, generator = 0, torch.Generator()
-        for here, truth in zip(images.split(BATCH), labels.split(BATCH), strict=True):
-            attacked = pgd(
-                model, here, truth, generator,
-                epsilon=epsilon, step=step, steps=arguments.steps, random_start=False, early_exit=True,
-            )  # fmt: skip
-            with torch.no_grad():
-                right += int((model(attacked).argmax(dim=1) == truth).sum())
+        attacked = pgd(
+            model, images, labels, torch.Generator(),
+            epsilon=epsilon, step=step, steps=arguments.steps, random_start=False, early_exit=True,
+        )  # fmt: skip
+        with torch.no_grad():
+            pairs = zip(attacked.split(BATCH), labels.split(BATCH), strict=True)
+            right = sum(int((model(here).argmax(dim=1) == truth).sum()) for here, truth in pairs)
         return right / len(labels)
 
     with tempfile.TemporaryDirectory() as folder:

@@ -12,11 +12,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from biaskit import wordnet as wordnet
     from biaskit._audit import Audit, audit
     from biaskit._build import build, load
     from biaskit._compare import Comparison, compare
     from biaskit._studies import Study, reproduce
     from biaskit._sweep import sweep
+    from biaskit.broden import open_broden, write_broden
+    from biaskit.concepts import ArrayPlanes, Concepts
     from biaskit.data import Batch, Dataset, Source
     from biaskit.disk import verify
     from biaskit.errors import (
@@ -44,6 +47,8 @@ _PLACES = {
     "biaskit._studies": ("Study", "reproduce"),
     "biaskit._sweep": ("sweep",),
     "biaskit.telling.report": ("report",),
+    "biaskit.broden": ("open_broden", "write_broden"),
+    "biaskit.concepts": ("ArrayPlanes", "Concepts"),
     "biaskit.data": ("Batch", "Dataset", "Source"),
     "biaskit.disk": ("verify",),
     "biaskit.errors": (
@@ -61,15 +66,19 @@ _PLACES = {
     "biaskit.subject": ("Subject",),
     "biaskit.vision": ("VisionView",),
 }
+#: Modules that are reached as they are, such as ``biaskit.wordnet.distances``.
+_MODULES = ("wordnet",)
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "ArrayImages",
+    "ArrayPlanes",
     "Audit",
     "Batch",
     "BiaskitError",
     "Column",
     "Comparison",
+    "Concepts",
     "DataError",
     "Dataset",
     "Images",
@@ -90,15 +99,19 @@ __all__ = [
     "build",
     "compare",
     "load",
+    "open_broden",
     "report",
     "reproduce",
     "sweep",
     "train",
     "verify",
+    "write_broden",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"biaskit.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'biaskit' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)

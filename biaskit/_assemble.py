@@ -19,17 +19,10 @@ from biaskit._train import Machine
 from biaskit.data import TWIN
 from biaskit.describe import association, contingency, png, sprite
 from biaskit.disk import plain
-from biaskit.measures import (
-    ArmEvidence,
-    Ground,
-    attribute_values,
-    group_rows,
-    headline,
-    measures_of,
-    metrics_of,
-    seed_interval,
-)
+from biaskit.evidence import ArmEvidence, Ground, measures_of, seed_interval
+from biaskit.measures import attribute_values, group_rows, headline, metrics_of
 from biaskit.recipes import Arm, fingerprint
+from biaskit.results import Result
 from biaskit.rng import numpy_generator
 from biaskit.runs import Run
 from biaskit.specs import card_names
@@ -143,7 +136,8 @@ def _arm(arm: Arm, arms: Sequence[Arm], runs: Sequence[Run]) -> dict[str, Any]:
 
 def _data(ground: Ground) -> dict[str, Any]:
     dataset, card = ground.dataset, ground.dataset.card
-    planted = card.get("builder", [])
+    # A builder that draws its own images may tie no attribute to the label.
+    planted = [one for one in card.get("builder", []) if one.get("attribute")]
     return {
         "name": dataset.name,
         "summary": card.get("summary", ""),
@@ -203,8 +197,34 @@ def _analyses(evidence: Sequence[ArmEvidence]) -> list[dict[str, Any]]:
                 "columns": [{**vars(column), "measure": column.name in measured} for column in first.columns],
                 "rows": [{"arm": one.name, **row} for one in arms for row in one.analysis(name).to_dict("records")],
                 "notes": [{"arm": one.name, "note": note} for one in arms for note in one.results[name].notes],
+                "histograms": _histograms({one.name: one.results[name] for one in arms}),
             }
         )
+    return found
+
+
+def _histograms(results: Mapping[str, Result], bins: int = 20) -> list[dict[str, Any]]:
+    """How the units of every arm scatter, all seeds together, in each measure that the table has the mean of."""
+    tables = {arm: one.details for arm, one in results.items() if one.details is not None}
+    found = []
+    columns = next(iter(results.values())).columns
+    for column in columns:
+        there = all(column.name in table and table[column.name].dtype.kind in "fiu" for table in tables.values())
+        if column.key or not column.better or not there:
+            continue
+        values = np.concatenate([[], *(table[column.name].dropna().to_numpy(float) for table in tables.values())])
+        if not len(values):
+            continue
+        edges = np.histogram_bin_edges(values, bins)
+        for arm, table in tables.items():
+            keys = [one.name for one in columns if one.key and one.name in table]
+            for key, part in table.groupby(keys, sort=False) if keys else [((), table)]:
+                known = part[column.name].dropna().to_numpy(float)
+                found.append(
+                    {"measure": column.name, "arm": arm, **dict(zip(keys, key, strict=True)), "n": len(known)}
+                    | {"mean": known.mean() if len(known) else None, "edges": edges.tolist()}
+                    | {"counts": np.histogram(known, edges)[0].tolist()}
+                )
     return found
 
 

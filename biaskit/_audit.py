@@ -21,10 +21,11 @@ from biaskit import stats
 from biaskit._assemble import assemble
 from biaskit._build import as_dataset, load
 from biaskit._train import machine
+from biaskit.broden import broden_fingerprint
 from biaskit.data import Dataset
 from biaskit.disk import disk_errors, plain
 from biaskit.errors import BiaskitError, DataError, UnsupportedModel
-from biaskit.measures import ArmEvidence, Ground
+from biaskit.evidence import ArmEvidence, Ground
 from biaskit.output import write_result
 from biaskit.recipes import Arm, fingerprint, source_fingerprint
 from biaskit.registry import bind, find
@@ -35,6 +36,10 @@ from biaskit.subject import Subject
 __all__ = ["DEFAULT_ANALYZERS", "Audit", "analyze_run", "audit", "audit_result", "collect", "resolve_analyzers"]
 
 DEFAULT_ANALYZERS = ("group_accuracy", "parity", "counterfactual_flips", "continuity")
+UNSTEADY = (
+    "the model gives different answers to the same images: something in it draws at random in eval mode, such as "
+    "dropout that is always on; the numbers vary from one audit to the next"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,8 +93,10 @@ class Audit(Mapping[str, Result]):
         return write_result(Path(folder), audit_result(self), self.predictions, self.tables())
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Analyzer -> its table."""
-        return {name: result.table for name, result in self.results.items()}
+        """Analyzer -> its table, and ``<analyzer>_units`` -> that of its units."""
+        found = {name: result.table for name, result in self.results.items()}
+        units = {f"{name}_units": one.details for name, one in self.results.items() if one.details is not None}
+        return found | units
 
 
 def audit(
@@ -160,7 +167,7 @@ def audit_result(one: Audit) -> dict[str, Any]:
     seed = one.run.seed if one.run else 0
     evidence = collect(one.name, [seed], {(one.name, seed): one}, ground)
     arm = Arm(one.name, one.run.card if one.run else {"summary": "the model that was audited"})
-    return assemble(
+    found = assemble(
         kind="audit",
         arms=[arm],
         evidence=[evidence],
@@ -175,6 +182,7 @@ def audit_result(one: Audit) -> dict[str, Any]:
         command=f"bk.audit({one.name}, {ground.dataset.name})",
         seconds=one.seconds,
     )
+    return found if one.subject.steady else {**found, "notes": [UNSTEADY]}
 
 
 def collect(name: str, seeds: Sequence[int], audits: Mapping[tuple[str, int], Audit], ground: Ground) -> ArmEvidence:
@@ -208,10 +216,12 @@ def _over_seeds(parts: Sequence[tuple[int, Result]]) -> Result:
     """The results of several seeds as one, with a ``seed`` column; the pictures are the first seed's."""
     tables = [result.table.assign(seed=seed) for seed, result in parts]
     samples = [result.samples.assign(seed=seed) for seed, result in parts if result.samples is not None]
+    details = [result.details.assign(seed=seed) for seed, result in parts if result.details is not None]
     return dataclasses.replace(
         parts[0][1],
         table=pd.concat(tables, ignore_index=True),
         samples=pd.concat(samples, ignore_index=True) if samples else None,
+        details=pd.concat(details, ignore_index=True) if details else None,
         notes=_merged([(seed, result.notes) for seed, result in parts]),
     )
 
@@ -295,6 +305,8 @@ def _write(stem: Path, result: Result) -> None:
         stem.parent.mkdir(exist_ok=True)
         if result.samples is not None:
             result.samples.to_parquet(stem.with_suffix(".samples"), index=False)
+        if result.details is not None:
+            result.details.to_parquet(stem.with_suffix(".details"), index=False)
         about = {
             "columns": [vars(column) for column in result.columns],
             "options": plain(result.options),
@@ -318,7 +330,7 @@ def _read(stem: Path, name: str) -> Result | None:
         return None
     try:
         about = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
-        samples = stem.with_suffix(".samples")
+        samples, details = stem.with_suffix(".samples"), stem.with_suffix(".details")
         pictures: list[Picture] = []
         if about["pictures"]:
             with np.load(stem.with_suffix(".npz"), allow_pickle=False) as stored:
@@ -335,6 +347,7 @@ def _read(stem: Path, name: str) -> Result | None:
             tuple(pictures),
             tuple(about["notes"]),
             about["reads"],
+            pd.read_parquet(details) if details.is_file() else None,
         )
     except (OSError, ValueError, KeyError, BiaskitError):
         return None
@@ -342,5 +355,7 @@ def _read(stem: Path, name: str) -> Result | None:
 
 @functools.lru_cache
 def _fingerprint(name: str) -> str:
-    """The fingerprint of a data set by name; read once per process."""
+    """The fingerprint of a data set by name, or of a Broden folder; read once per process."""
+    if (Path(name).expanduser() / "index.csv").is_file():
+        return broden_fingerprint(Path(name).expanduser())
     return load(name).fingerprint

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import biaskit
 from biaskit.builders._planting import limited, settle, unplanted, with_labels
@@ -17,6 +17,7 @@ from biaskit.rng import numpy_generator
 from biaskit.specs import (
     Component,
     DatasetCard,
+    Labels,
     apply_override,
     card_keys,
     card_names,
@@ -40,14 +41,15 @@ def build(
     set: Sequence[str] = (),
     seed: int = 0,
 ) -> Dataset:
-    """Build a data set from a card: read the source, plant the shortcuts, add twins and masks.
+    """Build a data set from a card: read the source or draw the images, plant the shortcuts, add twins and masks.
 
     Parameters
     ----------
     card : str
         The name of a shipped card, or the path of a TOML file.
     source : str, optional
-        Another source for the same card; its exact counts are computed anew.
+        Another source for the same card; its exact counts are computed anew. A card that draws its own images takes
+        none.
     root : path, optional
         Where the source's files are, before ``BIASKIT_DATA`` and ``BIASKIT_HOME``.
     set : sequence of str
@@ -72,6 +74,8 @@ def build(
     path = card_path("dataset", card)
     where = path.name
     content = read_toml(path)
+    if source and "source" not in content:
+        raise SpecError(f"--source {source}: {where} has no source to replace, its first builder draws the images")
     given = {**content, "source": {"name": source}} if source else content
     spec: DatasetCard = load_card("dataset", given, where)
     bound = _bound(spec, where)
@@ -89,20 +93,9 @@ def build(
         bound = _bound(spec, where)
     changed = bool(set) or source is not None
 
-    function = find("source", spec.source.name)
-    started: Source = function(Path(root) if root else None, **bind(function, spec.source.options, f"{where}: source"))
-    labels = spec.labels
-    try:
-        started = with_labels(
-            started,
-            numpy_generator(seed, "labels"),
-            merge=labels.merge,
-            noise=labels.noise,
-            noise_splits=labels.noise_splits,
-        )
-    except SpecError as error:
-        raise SpecError(f"{where}: {error}") from None
-    current: Source | Dataset = limited(started, spec.limit, numpy_generator(seed, "limit"), where)
+    current: Source | Dataset | None = None
+    if spec.source is not None:
+        current = _source(spec, spec.source, root, seed, where)
     for number, component in enumerate(spec.builder):
         builder = find("builder", component.name)
         options = bind(builder, component.options, f"{where}: builder.{number}")
@@ -110,6 +103,7 @@ def build(
             current = builder(current, numpy_generator(seed, "builder", number), **options)
         except SpecError as error:
             raise SpecError(f"{where}: builder.{number}: {error}") from None
+    assert current is not None
     if isinstance(current, Source):
         current = unplanted(current)
     counts = realized_counts(current)
@@ -123,6 +117,44 @@ def build(
         "counts": counts,
     }
     return settle(current.replace(card=card_out))
+
+
+def _source(spec: DatasetCard, component: Component, root: str | Path | None, seed: int, where: str) -> Source:
+    """The card's source, with its labels changed and its rows limited as the card says."""
+    function = find("source", component.name)
+    found: Source = function(Path(root) if root else None, **bind(function, component.options, f"{where}: source"))
+    labels = spec.labels
+    try:
+        found = with_labels(
+            found,
+            numpy_generator(seed, "labels"),
+            merge=labels.merge,
+            noise=labels.noise,
+            noise_splits=labels.noise_splits,
+        )
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
+    return limited(found, spec.limit, numpy_generator(seed, "limit"), where)
+
+
+def draws_images(builder: Callable[..., Any]) -> bool:
+    """Whether a builder draws its own images: it says so with ``source: None``."""
+    return get_type_hints(builder).get("source") is type(None)
+
+
+def _check_source(spec: DatasetCard, where: str) -> None:
+    """A card has a source, or its first builder needs none."""
+    first = spec.builder[0].name if spec.builder else ""
+    drawn = bool(first) and draws_images(find("builder", first))
+    if spec.source is None and not drawn:
+        needs = f"the builder {first} plants in" if first else "there is no builder that draws"
+        raise SpecError(f"{where}: source is missing: {needs} images; add [source], see: biaskit list sources")
+    if spec.source is not None and drawn:
+        raise SpecError(f"{where}: source: the builder {first} draws its own images; take [source] out of the card")
+    if spec.source is None:
+        for key, default in (("labels", Labels()), ("limit", {})):
+            if getattr(spec, key) != default:
+                raise SpecError(f"{where}: {key} changes what a source gives, and this card has none; take it out")
 
 
 def load(data: str | Path) -> Dataset:
@@ -193,8 +225,10 @@ def realized_counts(dataset: Dataset) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def _bound(spec: DatasetCard, where: str) -> dict[str, Any]:
+    _check_source(spec, where)
     content = plain(spec.model_dump(mode="json"))
-    content["source"] = plain(bind_component("source", spec.source, f"{where}: source"))
+    if spec.source is not None:
+        content["source"] = plain(bind_component("source", spec.source, f"{where}: source"))
     content["builder"] = [
         plain(bind_component("builder", one, f"{where}: builder.{number}")) for number, one in enumerate(spec.builder)
     ]

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from biaskit._asked import Asked, analyzer_options, analyzer_words, with_options
 from biaskit._assemble import assemble
 from biaskit._audit import DEFAULT_ANALYZERS, Audit, analyze_run, collect, resolve_analyzers
 from biaskit._build import as_dataset
@@ -21,8 +22,8 @@ from biaskit._differences import differences
 from biaskit._train import Machine, Tick, machine
 from biaskit.data import TWIN, Dataset
 from biaskit.errors import DataError, SpecError
+from biaskit.evidence import Ground
 from biaskit.looks import record_look
-from biaskit.measures import Ground
 from biaskit.output import write_result
 from biaskit.recipes import Arm, bind_arms, fingerprint
 from biaskit.runs import Run, train_arm
@@ -119,11 +120,18 @@ class Comparison:
         return verdict_sentence(self.result)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """What ``save`` writes as tables/*.csv."""
+        """What ``save`` writes as tables/*.csv; ``<analyzer>_units`` has a row for every arm, seed and unit."""
         names = ("headline", "differences", "groups", "attribute_values", "continuity", "runs", "failed")
         found = {name: pd.DataFrame(self.result[name]) for name in names if self.result[name]}
         found["data"] = pd.DataFrame(self.result["data"]["contingency"])
-        return found
+        units: dict[str, list[pd.DataFrame]] = {}
+        for (arm, seed), one in self.audits.items():
+            for name, result in one.results.items():
+                if result.details is not None:
+                    keyed = result.details.assign(arm=arm, seed=seed)
+                    order = ["arm", "seed", *result.details.columns]
+                    units.setdefault(f"{name}_units", []).append(keyed[order])
+        return found | {name: pd.concat(parts, ignore_index=True) for name, parts in units.items()}
 
     def to_metric_frame(self, arm: str, seed: int | None = None, **metrics: Any) -> Any:
         """The test answers of one run (default: of the first seed) as a fairlearn ``MetricFrame``.
@@ -173,7 +181,7 @@ def compare(
     analyzers : sequence of str, or mapping of name to options
         Default: group_accuracy, continuity, with attributes parity, with twins counterfactual_flips.
     set : sequence of str
-        Changes, ``[ARM:]KEY=VALUE``.
+        Changes, ``[ARM:]KEY=VALUE``; options of analyzers as ``analyzer.NAME.OPTION=VALUE``.
     reference : str, optional
         Compare every arm with this one instead of all pairs, which makes a smaller family.
     margin : float, optional
@@ -195,16 +203,19 @@ def compare(
     started = time.time()
     data = as_dataset(data)
     arms = [arms] if isinstance(arms, str) else arms
-    bound = bind_arms(arms, data, set)
+    numbers = seed_list(seeds)
+    changes, options = analyzer_options(set)
+    asked = command or command_line("compare", arms, data, seeds, analyzers, set, reference=reference, margin=margin)
     return compare_arms(
-        bound,
+        bind_arms(arms, data, changes),
         data,
-        seed_list(seeds),
+        numbers,
         analyzers,
+        options=options,
         reference=reference,
         margin=margin,
         where=machine(device, deterministic=deterministic),
-        command=command or command_line("compare", arms, data, seeds, set, reference=reference, margin=margin),
+        command=asked,
         started=started,
         progress=progress,
     )
@@ -214,8 +225,9 @@ def compare_arms(
     arms: Sequence[Arm],
     data: Dataset,
     seeds: Sequence[int],
-    analyzers: Sequence[str] | Mapping[str, Mapping[str, Any]] | None,
+    analyzers: Asked,
     *,
+    options: dict[str, dict[str, Any]],
     reference: str | None,
     margin: float | None,
     where: Machine,
@@ -225,7 +237,7 @@ def compare_arms(
     kind: str = "comparison",
 ) -> Comparison:
     """As :func:`compare`, for arms that are bound already."""
-    wanted = resolve_analyzers(_applicable(data) if analyzers is None else analyzers)
+    wanted = resolve_analyzers(with_options(_applicable(data) if analyzers is None else analyzers, options))
     names = [arm.name for arm in arms]
     if reference is not None and reference not in names:
         raise SpecError(f"--reference {reference}: not among the arms {', '.join(names)}")
@@ -350,12 +362,14 @@ def command_line(
     arms: Sequence[str],
     data: Dataset,
     seeds: int | Sequence[int],
+    analyzers: Asked,
     set: Sequence[str],
     **more: Any,
 ) -> str:
     """The command line that would do the same; ``more`` are options that are left out where they are None."""
     words = ["biaskit", name, *arms, "--on", data.name]
     words += ["--seeds", str(seeds) if isinstance(seeds, int) else ",".join(map(str, seeds))]
+    words += analyzer_words(analyzers)
     for text in set:
         words += ["--set", text]
     for option, value in more.items():

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from biaskit import stats
-from biaskit.measures import ArmEvidence, Ground, metrics_of
+from biaskit.evidence import ArmEvidence, Ground
+from biaskit.measures import metrics_of
 
 __all__ = ["differences", "linear_difference"]
 

@@ -15,10 +15,10 @@ import pandas as pd
 from biaskit import stats
 from biaskit._differences import linear_difference
 from biaskit.errors import SpecError
-from biaskit.measures import ArmEvidence, Ground, measures_of
+from biaskit.evidence import ArmEvidence, Ground, measures_of, seed_interval
 from biaskit.studycard import Claim, Measure
 
-__all__ = ["Measured", "contrast", "conditions", "findings", "measure"]
+__all__ = ["Measured", "contrast", "conditions", "distribution", "findings", "measure"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,11 +68,21 @@ def measure(arm: ArmEvidence, what: Measure, ground: Ground) -> Measured:
 
 
 def contrast(what: Measure, a: ArmEvidence, b: ArmEvidence, ground: Ground) -> stats.Difference:
-    """Arm a minus arm b; of a measure that is compared as a ratio, on the log scale."""
+    """Arm a minus arm b; of a measure that is compared as a ratio, on the log scale.
+
+    Over seeds and images where a line per image is kept, else over seeds alone.
+    """
     if what.metric and not what.where:
         found = linear_difference(what.metric, b, a, ground)
         return found if found is not None else _undefined("these data have no twins to flip")
     tables = [_table(arm, what, ground)[0] for arm in (b, a)]
+    if tables[0] is None and tables[1] is None and not what.ratio:
+        sides = [_per_seed(arm, what) for arm in (b, a)]
+        reason = sides[0][2] or sides[1][2]
+        if reason:
+            return _undefined(reason)
+        n = min(sides[0][1], sides[1][1])
+        return stats.seed_difference(sides[0][0], sides[1][0], b.seeds, a.seeds, n=n)
     if tables[0] is None or tables[1] is None:
         missing = a.name if tables[1] is None else b.name
         return _undefined(f"{what.analyzer} gives no {what.column} per image for {missing}")
@@ -222,24 +232,85 @@ def _fits(part: pd.DataFrame, what: Measure, key: str, value: Any) -> Any:
 
 
 def _over_seeds(arm: ArmEvidence, what: Measure) -> Measured:
-    """From the analyzer's table alone: a mean and a t interval over seeds."""
+    """From the analyzer's table alone: a mean and a t interval over seeds; of one seed the analyzer's own interval."""
+    values, n, reason = _per_seed(arm, what)
+    if reason:
+        return Measured(seeds=len(arm.seeds), reason=reason)
+    value, low, high = seed_interval(values)
+    if len(values) == 1 and not what.relative_to:
+        low, high = _own_interval(arm, what)
+    least, most = what.limits or ((0.0, 1.0) if what.unit == "%" and not what.relative_to else (-np.inf, np.inf))
+    return Measured(value, max(low, least), min(high, most), n, len(values), "seeds")
+
+
+def _per_seed(arm: ArmEvidence, what: Measure) -> tuple[Floats, int, str]:
+    """A number of an analyzer's table for every seed, the n it rests on, and why there is none."""
+    nothing = np.empty(0)
     if what.metric:
-        return Measured(reason="these data have no twins to flip")
+        return nothing, 0, "these data have no twins to flip"
     found = arm.results.get(what.analyzer)
     if found is None:
-        return Measured(reason=f"{what.analyzer} could not run")
-    lists = any(isinstance(value, list) for value in what.where.values())
-    if what.relative_to or lists or what.column not in measures_of(found):
-        return Measured(reason=f"{what.analyzer} gives no {what.column} in this condition")
+        return nothing, 0, f"{what.analyzer} could not run"
+    if what.column not in measures_of(found) or any(isinstance(one, list) for one in what.where.values()):
+        return nothing, 0, f"{what.analyzer} gives no {what.column} in this condition"
+    parts = []
+    for where in [what.where, *([{**what.where, **what.relative_to}] if what.relative_to else [])]:
+        part = found.table
+        for key, value in where.items():
+            part = part[_fits(part, what, key, value)]
+        if sorted(part["seed"]) != sorted(arm.seeds):
+            return nothing, 0, f"{what.analyzer} has {len(part)} rows in this condition for {len(arm.seeds)} seeds"
+        parts.append(part.set_index("seed").loc[list(arm.seeds)])
+    values = parts[0][what.column].to_numpy(float)
+    if what.relative_to:
+        below = parts[1][what.column].to_numpy(float)
+        values = np.divide(values, below, out=np.full_like(values, np.nan), where=below != 0)
+    undefined = int((~np.isfinite(values)).sum())
+    if undefined:
+        return nothing, 0, f"{what.analyzer} leaves {what.column} undefined for {undefined} of {len(values)} seeds"
+    return values, int(parts[0]["n"].min()) if "n" in parts[0] else 0, ""
+
+
+def _own_interval(arm: ArmEvidence, what: Measure) -> tuple[float, float]:
+    """The interval over images that an analyzer gives of one model."""
     part = arm.analysis(what.analyzer)
     for key, value in what.where.items():
         part = part[_fits(part, what, key, value)]
-    if len(part) != 1:
-        return Measured(reason=f"{what.analyzer} has {len(part)} rows in this condition")
-    row = part.iloc[0]
-    value, low, high = (float(row[name]) for name in (what.column, f"{what.column}_low", f"{what.column}_high"))
-    reason = "" if np.isfinite(value) else f"{what.analyzer} leaves {what.column} undefined"
-    return Measured(value, low, high, int(row.get("n", 0)), len(arm.seeds), "seeds", reason)
+    return float(part[f"{what.column}_low"].iloc[0]), float(part[f"{what.column}_high"].iloc[0])
+
+
+def distribution(arm: ArmEvidence, what: Measure, bins: int) -> list[dict[str, Any]]:
+    """The share of the units of a network in each of ``bins`` equal parts of [0, 1]: mean over seeds, t interval.
+
+    Units without a number are in no bin and in no share.
+    """
+    found = arm.results.get(what.analyzer)
+    if found is None or found.details is None or what.column not in found.details:
+        return []
+    part = found.details
+    for key, value in what.where.items():
+        if key in part:
+            part = part[_fits(part, what, key, value)]
+    known = part[np.isfinite(part[what.column].astype(float))]
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    shares = []
+    for _, one in known.groupby("seed"):
+        counts = np.histogram(np.clip(one[what.column].to_numpy(float), 0.0, 1.0), edges)[0]
+        shares.append(counts / counts.sum())
+    points = []
+    for place, column in enumerate(np.asarray(shares).T):
+        y, low, high = seed_interval(column)
+        points.append(
+            {
+                "x": float(edges[place : place + 2].mean()),
+                "y": y,
+                "low": max(low, 0.0),
+                "high": min(high, 1.0),
+                "n": len(known),
+                "seeds": len(shares),
+            }
+        )
+    return points
 
 
 def _shift(claim: Claim) -> float:

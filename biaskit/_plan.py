@@ -14,7 +14,8 @@ from biaskit._differences import linear_difference
 from biaskit._train import machine
 from biaskit.data import Dataset
 from biaskit.errors import SpecError
-from biaskit.measures import Ground, metrics_of
+from biaskit.evidence import Ground
+from biaskit.measures import metrics_of
 from biaskit.recipes import bind_arms
 
 __all__ = ["IMAGE_SEEDS", "plan"]

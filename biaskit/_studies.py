@@ -14,13 +14,13 @@ import pandas as pd
 from biaskit._assemble import SCHEMA, clean_json, gallery, machine_facts, versions
 from biaskit._audit import collect
 from biaskit._compare import Progress, failures, measure_all, seed_list, train_all
-from biaskit._findings import conditions, findings, measure
+from biaskit._findings import conditions, distribution, findings, measure
 from biaskit._study_plan import DEFAULT_PRESET, Plan, plan_study, training_key
 from biaskit._train import Machine, machine
 from biaskit.data import Dataset
 from biaskit.disk import plain
+from biaskit.evidence import ArmEvidence, Ground
 from biaskit.looks import record_look
-from biaskit.measures import ArmEvidence, Ground
 from biaskit.output import write_result
 from biaskit.recipes import Arm, fingerprint
 from biaskit.runs import Run
@@ -94,7 +94,8 @@ def reproduce(
     on : Dataset, or a folder or name for :func:`biaskit.load`, optional
         Own data in place of the preset's, for every item; findings are then on a substitute.
     set : sequence of str
-        Changes to the recipes, ``[ARM:]KEY=VALUE``, after the preset's own.
+        Changes to the recipes, ``[ARM:]KEY=VALUE``, and to analyzers, ``analyzer.NAME.OPTION=VALUE``, after the
+        preset's own.
     device, deterministic, command, progress
         As in :func:`biaskit.compare`.
 
@@ -149,6 +150,7 @@ def _item(
     title = f"{item.title} ({plan.labels[item.data]} for {item.original})" if substitute else item.title
     measures = plan.card.measure
     there = [one for one in item.claim if _in_preset(measures[one.measure], plan.preset)]
+    there = [one for one in there if {one.arm, one.than} <= {*evidence}]
     if there and len(seeds) >= 3:
         key = [plan.card.name, item.name, data.fingerprint, sorted(training_key(arm, data) for arm in arms)]
         looks = len(record_look(fingerprint(key), len(seeds)))
@@ -193,9 +195,10 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """A measure of every arm, beside what was published; a published number that this preset cannot meet stays."""
     published = item.published.get(name, {})
-    here = _in_preset(what, plan.preset)
     found = []
-    for arm, one in evidence.items():
+    for arm in dict.fromkeys([*item.arms, *evidence]):
+        one = evidence.get(arm)
+        here = one is not None and _in_preset(what, plan.preset)
         if not here and arm not in published:
             continue
         row = {
@@ -206,7 +209,7 @@ def _rows(
             "published": published.get(arm),
             "published_on": item.published_on if arm in published else "",
         }
-        if here:
+        if one is not None and here:
             found.append(row | vars(measure(one, what, ground)))
         else:
             reason = f"not measured in the preset {plan.preset}"
@@ -223,6 +226,11 @@ def _curve(
         return []
     head = {"panel": curve.panel, "x_title": curve.x_title, "y_title": what.title, "unit": what.unit}
     found = []
+    if curve.bins:
+        head |= {"y_title": "share of the units", "unit": "%"}
+        for name, one in evidence.items():
+            found += [head | {"arm": name} | point for point in distribution(one, what, curve.bins)]
+        return found
     if not curve.x:
         assert item.sweep is not None
         values = dict(zip((arm.name for arm in plan.sweeps[item.name]), item.sweep.values, strict=True))
@@ -281,7 +289,7 @@ def _result(
     seconds: float,
 ) -> dict[str, Any]:
     """Put everything together; undefined numbers become None."""
-    called = {arm.recipe: arm.paper for arm in plan.card.arm}
+    called = {arm.called: arm.paper for arm in plan.card.arm}
     arms = []
     for arm, role in plan.trainings():
         arms.append(

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from biaskit._asked import analyzer_options
 from biaskit._audit import resolve_analyzers
 from biaskit._build import as_dataset, build
+from biaskit._find_study import find_study
 from biaskit._sweep import swept_arms
 from biaskit.data import Dataset
-from biaskit.errors import BiaskitError, DataError, SpecError, UnknownName, nearest
+from biaskit.errors import BiaskitError, DataError, SpecError, nearest
 from biaskit.recipes import Arm, bind_arms, fingerprint
-from biaskit.specs import card_names, card_path, load_card, parse_override, read_toml
+from biaskit.specs import parse_override
 from biaskit.studycard import Item, Preset, StudyCard
 
-__all__ = ["DEFAULT_PRESET", "Plan", "find_study", "plan_study", "training_key"]
+__all__ = ["DEFAULT_PRESET", "Plan", "plan_study", "training_key"]
 
 #: The preset that needs no download and no patience.
 DEFAULT_PRESET = "smoke"
@@ -55,8 +57,13 @@ class Plan:
     def size(self) -> Preset:
         return self.card.preset[self.preset]
 
+    def here(self, item: Item) -> list[str]:
+        """The arms of an item that the preset has, as the card writes them."""
+        presets = {arm.called: arm.presets for arm in self.card.arm}
+        return [name for name in item.arms if not presets[name] or self.preset in presets[name]]
+
     def arms_of(self, item: Item) -> list[Arm]:
-        return [*(self.arms[item.data, name] for name in item.arms), *self.sweeps.get(item.name, [])]
+        return [*(self.arms[item.data, name] for name in self.here(item)), *self.sweeps.get(item.name, [])]
 
     def trainings(self) -> list[tuple[Arm, str]]:
         """Every arm that is to be trained, with the role of its data; the same training stands there once."""
@@ -65,33 +72,6 @@ class Plan:
             for arm in self.arms_of(item):
                 found.setdefault(training_key(arm, self.data[item.data]), (arm, item.data))
         return list(found.values())
-
-
-def find_study(name: str) -> tuple[StudyCard, list[Item]]:
-    """The card and the items that a name means: ``wu2021``, ``wu2021-table2``, ``mine.toml``, ``mine.toml-table2``.
-
-    Raises
-    ------
-    UnknownName, SpecError
-    """
-    known = [*card_names("study")] if ".toml" not in name else [name.partition(".toml")[0] + ".toml"]
-    wanted = name if ".toml" in name else name.replace("_", "-")
-    for one in known:
-        if wanted != one and not wanted.startswith(f"{one}-"):
-            continue
-        path = card_path("study", one)
-        card: StudyCard = load_card("study", read_toml(path), path.name)
-        if wanted == one:
-            return card, card.item
-        item = next((item for item in card.item if item.name == wanted[len(one) + 1 :]), None)
-        if item is None:
-            raise UnknownName("study", name, [one, *(f"{one}-{item.name}" for item in card.item)])
-        return card, [item]
-    names = []
-    for one in known:
-        path = card_path("study", one)
-        names += [one, *(f"{one}-{item['name']}" for item in read_toml(path)["item"])]
-    raise UnknownName("study", name, names)
 
 
 def plan_study(
@@ -107,26 +87,37 @@ def plan_study(
         close = nearest(preset, card.preset)
         hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(card.preset)}"
         raise SpecError(f"--preset {preset}: {card.name} has no such preset; {hint}")
-    known = {Path(arm.recipe).stem for arm in card.arm}
+    cards = {arm.called: arm for arm in card.arm}
+    known = {_stem(name) for name in cards}
+    set, options = analyzer_options(set)
+    used = list(dict.fromkeys(name for item in items for name in item.analyzers))
+    for name in options:
+        if name not in used:
+            has = ", ".join(nearest(name, used) or used) or "none"
+            raise SpecError(f"--set analyzer.{name}: {study} does not use the analyzer {name}; it has: {has}")
     for text in set:
         prefix = parse_override(text)[0]
         if prefix and prefix not in known:
             raise SpecError(f"--set {text!r}: no arm {prefix!r} in {card.name}; it has {', '.join(sorted(known))}")
     plan = Plan(card, preset, items)
     for item in items:
-        given = {name: plan.size.analyzers.get(name, {}) for name in item.analyzers}
+        given = {name: plan.size.analyzers.get(name, {}) | options.get(name, {}) for name in item.analyzers}
         plan.analyzers[item.name] = resolve_analyzers(given)
         if item.data not in plan.data:
             _add_data(plan, item.data, on)
     for role, data in plan.data.items():
         mine = [item for item in items if item.data == role]
-        names = list(dict.fromkeys(name for item in mine for name in item.arms))
+        names = list(dict.fromkeys(name for item in mine for name in plan.here(item)))
         swept = list(dict.fromkeys(item.sweep.recipe for item in mine if item.sweep))
         changes = [*plan.size.set, *set]
-        every = list(dict.fromkeys([*names, *swept]))
         # By the name that the card writes: a recipe of the user's own is written as a path and called by its stem.
-        for written, arm in zip(every, bind_arms(every, data, _reaching(changes, every)), strict=True):
-            plan.arms[role, written] = arm
+        every = list(dict.fromkeys([*names, *swept]))
+        arms = {_stem(name): cards[name].recipe for name in every}
+        if len(arms) < len(every):
+            raise SpecError(f"{card.name}: two arms are called {max(arms, key=[_stem(one) for one in every].count)}")
+        own = [f"{_stem(name)}:{text}" for name in every for text in cards[name].set]
+        bound = bind_arms(arms, data, _reaching([*own, *changes], list(arms))) if arms else []
+        plan.arms.update({(role, written): arm for written, arm in zip(every, bound, strict=True)})
         for item in mine:
             if item.sweep is not None:
                 one = item.sweep
@@ -134,10 +125,18 @@ def plan_study(
                 plan.sweeps[item.name] = swept_arms(one.recipe, one.param, one.values, data, reaching)
     for item in items:
         there = [arm.name for arm in plan.arms_of(item)]
+        if not there:
+            raise SpecError(f"{card.name}: the preset {preset} has no arm of {item.name}")
+        left_out = {name for name in item.arms if name not in plan.here(item)}
         for claim in item.claim:
-            for name in {claim.arm, claim.than} - {*there}:
+            for name in {claim.arm, claim.than} - {*there} - left_out:
                 raise SpecError(f"{card.name}: a claim of {item.name} names the arm {name}; it has {', '.join(there)}")
     return plan
+
+
+def _stem(name: str) -> str:
+    """What an arm is called that is written as the path of a card."""
+    return Path(name).stem if name.endswith(".toml") else name
 
 
 def _add_data(plan: Plan, role: str, on: Dataset | str | Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import time
 import tomllib
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from biaskit._asked import analyzer_options, toml_text
 from biaskit._build import as_dataset
 from biaskit._compare import Comparison, Progress, command_line, compare_arms, seed_list
 from biaskit._train import machine
@@ -17,6 +19,7 @@ from biaskit.data import Dataset
 from biaskit.errors import SpecError
 from biaskit.recipes import Arm, bind_arms
 from biaskit.specs import toml_value
+from biaskit.telling.numbers import fraction
 
 __all__ = ["parse_param", "sweep", "swept_arms"]
 
@@ -52,7 +55,7 @@ def sweep(
     seeds, analyzers, margin, device, deterministic, command, progress
         As in :func:`biaskit.compare`.
     set : sequence of str
-        Changes that hold for every value, ``KEY=VALUE``.
+        Changes that hold for every value, ``KEY=VALUE``; options of analyzers as ``analyzer.NAME.OPTION=VALUE``.
 
     Returns
     -------
@@ -65,17 +68,19 @@ def sweep(
     """
     started = time.time()
     data = as_dataset(data)
-    arms = swept_arms(recipe, param, values, data, set)
-    text = f"{param}={','.join(_toml(value) for value in values)}"
+    changes, options = analyzer_options(set)
+    arms = swept_arms(recipe, param, values, data, changes)
+    text = f"{param}={','.join(toml_text(value) for value in values)}"
     found = compare_arms(
         arms,
         data,
         seed_list(seeds),
         analyzers,
+        options=options,
         reference=arms[0].name,
         margin=margin,
         where=machine(device, deterministic=deterministic),
-        command=command or command_line("sweep", [recipe], data, seeds, set, param=text, margin=margin),
+        command=command or command_line("sweep", [recipe], data, seeds, analyzers, set, param=text, margin=margin),
         started=started,
         progress=progress,
         kind="sweep",
@@ -89,20 +94,47 @@ def swept_arms(recipe: str, param: str, values: Sequence[Any], data: Dataset, se
 
     Raises
     ------
-    SpecError
-        Fewer than two values, a value twice, or one that does not fit the option.
+    UnknownName, SpecError
+        Fewer than two values, a value twice, one that does not fit the option, or two that would have one name.
     """
     if len(values) < 2:
         raise SpecError(f"--param {param}: a sweep needs two values or more, for example {param}=0,0.1,1")
+    bind_arms([recipe], data, set)  # what is wrong with recipe or --set is said in their own words
     arms: list[Arm] = []
-    for value in values:
-        one = bind_arms([recipe], data, [*set, f"{param}={_toml(value)}"])[0]
-        arm = dataclasses.replace(one, name=f"{one.name} {_leaf(param)}={_word(value)}")
-        twin = next((other for other in arms if _same(other, arm)), None)
-        if twin is not None:
-            raise SpecError(f"--param {param}: the values of {twin.name} and {arm.name} are the same training")
+    words = [_word(param, value) for value in values]
+    for value, word in zip(values, words, strict=True):
+        one = _bound(recipe, param, value, data, set)
+        said = _word(param, value, exact=True) if words.count(word) > 1 else word
+        arm = dataclasses.replace(one, name=f"{one.name} {_leaf(param)}={said}")
+        for other, earlier in zip(arms, values, strict=False):
+            both = f"{toml_text(earlier)} and {toml_text(value)}"
+            if all(other.card[key] == arm.card[key] for key in ("model", "stage")):
+                raise SpecError(f"--param {param}: the values {both} are the same training; leave one out")
+            if other.name == arm.name:
+                raise SpecError(f"--param {param}: {both} would both be called {arm.name}; sweep one of them")
         arms.append(arm)
     return arms
+
+
+def _bound(recipe: str, param: str, value: Any, data: Dataset, set: Sequence[str]) -> Arm:
+    """The recipe with one value; what is wrong with it is said of ``--param``, as which it was given."""
+    text = f"{param}={toml_text(value)}"
+    if not _finite(value):
+        raise SpecError(f"--param {text}: a value to train with is finite")
+    try:
+        return bind_arms([recipe], data, [*set, text])[0]
+    except SpecError as error:
+        said = str(error).replace(f"--set {text!r}", f"--param {text}").replace(f"--set {param}:", f"--param {param}:")
+        raise SpecError(said.replace("no arm has the key", "the recipe has no key")) from None
+
+
+def _finite(value: Any) -> bool:
+    """Whether a value holds no NaN and no infinity."""
+    if isinstance(value, Mapping):
+        return all(_finite(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return all(_finite(one) for one in value)
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def parse_param(text: str) -> tuple[str, list[Any]]:
@@ -151,33 +183,17 @@ def _told(recipe: str, param: str, values: Sequence[Any], result: Mapping[str, A
     return {"recipe": recipe, "param": param, "values": list(values), "arms": names, "rows": rows}
 
 
-def _same(one: Arm, other: Arm) -> bool:
-    """Whether two arms have a name, or a training, in common."""
-    return one.name == other.name or all(one.card[key] == other.card[key] for key in ("model", "stage"))
-
-
 def _leaf(param: str) -> str:
     """The word of a key that tells it: ``alpha`` of ``stage.0.loss.alpha``, ``model`` of ``model.name``."""
     parts = [part for part in param.split(".") if not part.isdecimal()]
     return parts[-2] if parts[-1] == "name" and len(parts) > 1 else parts[-1]
 
 
-def _word(value: Any) -> str:
-    """A value as part of a name: short, and fit for the name of a file."""
+def _word(param: str, value: Any, *, exact: bool = False) -> str:
+    """A value as part of a name: short, or where that is the name of another value, exact; fit for a file."""
     if isinstance(value, list | tuple):
-        return "+".join(_word(one) for one in value)[:60]
-    text = f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+        return "+".join(_word(param, one, exact=exact) for one in value)[:60]
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, float):
+        text = fraction(param, value) or (text if exact else f"{value:g}")
     return re.sub(r"[^\w.+-]+", "_", text)[:60]
-
-
-def _toml(value: Any) -> str:
-    """A value as it is written in TOML."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_toml(one) for one in value)}]"
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
-    return str(value)

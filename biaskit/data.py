@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from biaskit.concepts import Concepts
 from biaskit.errors import DataError
 from biaskit.images import ArrayImages, Images, chunks
 
@@ -102,6 +103,8 @@ class Dataset:
         The attributes that, with the label, make the groups.
     masks : Images, optional
         One channel; bit 1 marks core pixels, bit 2 pixels of the shortcut.
+    concepts : Concepts, optional
+        What can be seen where; its planes may be of another size than the images.
 
     Examples
     --------
@@ -115,6 +118,7 @@ class Dataset:
     card: Mapping[str, Any] = field(default_factory=dict)
     group_by: tuple[str, ...] = ()
     masks: Images | None = None
+    concepts: Concepts | None = None
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.table):
@@ -126,6 +130,8 @@ class Dataset:
             *self.images.shape[1:],
         ):
             raise DataError(f"masks {len(self.masks), self.masks.shape} do not fit images of {self.images.shape}")
+        if self.concepts is not None and len(self.concepts) != len(self.images):
+            raise DataError(f"concepts of {len(self.concepts):,} images for {len(self.images):,} images")
         for name in ("label", *self.attributes):
             column = self.table[name]
             if not isinstance(column.dtype, pd.CategoricalDtype):
@@ -214,7 +220,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over pixels, table, categories and groups: the same fingerprint means the same data."""
+        """SHA-256 over pixels, table, categories, groups and concepts: the same fingerprint means the same data."""
         digest = hashlib.sha256(repr((self.images.shape, self.group_by)).encode())
         for name in self.table.columns:
             column = self.table[name]
@@ -225,6 +231,10 @@ class Dataset:
                 digest.update(name.encode() + column.to_numpy(np.int64).tobytes())
         for images in (self.images, self.masks):
             for chunk in chunks(images) if images is not None else ():
+                digest.update(np.ascontiguousarray(chunk.numpy()).data)
+        if self.concepts is not None:
+            digest.update(repr((self.concepts.names, self.concepts.categories, self.concepts.planes.shape)).encode())
+            for chunk in self.concepts.chunks():
                 digest.update(np.ascontiguousarray(chunk.numpy()).data)
         return digest.hexdigest()
 

@@ -16,6 +16,9 @@ from biaskit.data import TWIN, Dataset
 
 __all__ = ["association", "contingency", "cramers_v", "png", "sprite"]
 
+#: Test images of each label that stand for a data set without attributes.
+_WITHOUT_GROUPS = 5
+
 
 def contingency(dataset: Dataset) -> pd.DataFrame:
     """Rows per split and group, twins left out; columns: split, label, attributes, n."""
@@ -60,6 +63,8 @@ def association(dataset: Dataset) -> pd.DataFrame:
 def sprite(dataset: Dataset, *, twins: bool = False) -> npt.NDArray[np.uint8]:
     """One test image of each group: a column per label, a row per combination of attribute values.
 
+    Where the labels alone make the groups, the first few test images of each.
+
     Parameters
     ----------
     twins : bool
@@ -71,17 +76,25 @@ def sprite(dataset: Dataset, *, twins: bool = False) -> npt.NDArray[np.uint8]:
         An empty group stays gray.
     """
     tested = dataset.rows("test")
+    if not dataset.group_by:
+        labels = dataset.labels[tested]
+        turn = pd.Series(labels).groupby(labels).cumcount().to_numpy()
+        shown = turn < _WITHOUT_GROUPS
+        return _canvas(dataset, labels[shown] * _WITHOUT_GROUPS + turn[shown], tested[shown], _WITHOUT_GROUPS)
     present, first = np.unique(dataset.group_ids[tested], return_index=True)
-    upper = _canvas(dataset, present, tested[first])
+    values = int(np.prod(dataset.group_shape[1:], dtype=int))
+    upper = _canvas(dataset, present, tested[first], values)
     if not twins or TWIN not in dataset.splits:
         return upper
-    lower = _canvas(dataset, present, dataset.table["pair"].to_numpy(np.int64)[tested[first]])
+    lower = _canvas(dataset, present, dataset.table["pair"].to_numpy(np.int64)[tested[first]], values)
     return np.concatenate([upper, np.full((3, upper.shape[1], 3), 255, np.uint8), lower])
 
 
-def _canvas(dataset: Dataset, groups: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+def _canvas(
+    dataset: Dataset, groups: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], values: int
+) -> npt.NDArray[np.uint8]:
     pixels = dataset.images.gather(torch.from_numpy(rows)).permute(0, 2, 3, 1).numpy()
-    labels, values = dataset.group_shape[0], int(np.prod(dataset.group_shape[1:], dtype=int))
+    labels = dataset.group_shape[0]
     _, height, width = dataset.images.shape
     canvas = np.full((values * (height + 1) - 1, labels * (width + 1) - 1, 3), 160, np.uint8)
     for group, image in zip(groups, pixels, strict=True):

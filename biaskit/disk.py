@@ -19,6 +19,7 @@ import pyarrow
 import tomli_w
 from numpy.lib import format as npy
 
+from biaskit.concepts import ArrayPlanes, Concepts
 from biaskit.data import Dataset
 from biaskit.describe import png, sprite
 from biaskit.errors import DataError, StoreError
@@ -41,7 +42,7 @@ __all__ = [
 FORMAT = 1
 _CHECKSUMS = "checksums.json"
 #: What a data set folder holds.
-FILES = (_CHECKSUMS, "card.toml", "images.npy", "masks.npy", "preview.png", "table.parquet")
+FILES = (_CHECKSUMS, "card.toml", "concepts.npy", "images.npy", "masks.npy", "preview.png", "table.parquet")
 
 
 @contextmanager
@@ -128,14 +129,19 @@ def new_folder(path: Path, *, holds: Sequence[str]) -> Iterator[Path]:
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
-    """Write images, masks, table, card, preview and checksums; the same data gives the same bytes."""
+    """Write images, masks, concepts, table, card, preview and checksums; the same data gives the same bytes."""
     with new_folder(folder, holds=FILES) as work:
         _write_npy(work / "images.npy", dataset.images)
         if dataset.masks is not None:
             _write_npy(work / "masks.npy", dataset.masks)
+        told: dict[str, Any] = {}
+        if dataset.concepts is not None:
+            _write_concepts(work / "concepts.npy", dataset.concepts)
+            told = {"names": list(dataset.concepts.names), "categories": list(dataset.concepts.categories)}
         dataset.table.to_parquet(work / "table.parquet", index=False)
         card = {
-            **plain(dataset.card),
+            **{key: one for key, one in plain(dataset.card).items() if key != "concepts"},
+            **({"concepts": told} if told else {}),
             "format": FORMAT,
             "group_by": list(dataset.group_by),
             "categories": {
@@ -180,7 +186,7 @@ def open_dataset(folder: Path) -> Dataset:
             table[name] = pd.Categorical(column, categories=values)
         images = _read_npy(folder / "images.npy")
         masks = _read_npy(folder / "masks.npy") if (folder / "masks.npy").is_file() else None
-        return Dataset(images, table, card, tuple(card["group_by"]), masks)
+        return Dataset(images, table, card, tuple(card["group_by"]), masks, _read_concepts(folder, card))
     except (AttributeError, EOFError, KeyError, TypeError, ValueError, pyarrow.ArrowException) as error:
         raise DataError(f"{folder} cannot be read ({error}); run: biaskit verify {folder}") from None
 
@@ -246,6 +252,28 @@ def _read_npy(path: Path) -> ArrayImages:
     large = path.stat().st_size > IN_MEMORY
     pixels = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
     return ArrayImages(pixels[..., None] if pixels.ndim == 3 else pixels)
+
+
+def _write_concepts(path: Path, concepts: Concepts) -> None:
+    """Label numbers (N, P, H, W), one byte each where that is enough."""
+    descr = "|u1" if len(concepts.names) < 256 else "<u2"
+    shape = (len(concepts), *concepts.planes.shape)
+    with path.open("wb") as stream:
+        npy.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
+        for chunk in concepts.chunks():
+            stream.write(np.ascontiguousarray(chunk.numpy().astype(descr)).data)
+
+
+def _read_concepts(folder: Path, card: Mapping[str, Any]) -> Concepts | None:
+    path = folder / "concepts.npy"
+    if "concepts" not in card:
+        return None
+    if not path.is_file():
+        raise DataError(f"{folder}: concepts.npy is missing; build the set again")
+    large = path.stat().st_size > IN_MEMORY
+    labels = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
+    told = card["concepts"]
+    return Concepts(ArrayPlanes(labels), tuple(told["names"]), tuple(told["categories"]))
 
 
 def _as_json(value: Any) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from biaskit.errors import SpecError, UnknownName, UnsupportedModel
 
-__all__ = ["deepest_map", "features", "find_layer", "head", "layers", "redraw"]
+__all__ = ["deepest_map", "features", "find_layer", "head", "layers", "redraw", "with_features"]
 
 #: Poolings to a fixed size: a small map is copied to a larger one there, which adds positions but no information.
 _TO_A_SIZE = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
@@ -59,7 +59,7 @@ def find_layer(model: nn.Module, name: str) -> str:
     SpecError
         Several layers end so.
     UnsupportedModel
-        The model has no layers that could be named.
+        The model has no layers that could be named, or is TorchScript.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def features(model: nn.Module, images: Tensor, layer: str) -> Tensor:
     UnknownName
         No such layer.
     UnsupportedModel
-        A layer that is never passed, or one whose output is no tensor.
+        A layer that is never passed, one whose output is no tensor, or one of TorchScript.
 
     Examples
     --------
@@ -111,6 +111,18 @@ def features(model: nn.Module, images: Tensor, layer: str) -> Tensor:
     >>> features(net, torch.ones(1, 2, 1, 1), "1").tolist()
     [[-1.0, -1.0]]
     """
+    return with_features(model, images, layer)[1]
+
+
+def with_features(model: nn.Module, images: Tensor, layer: str) -> tuple[Any, Tensor]:
+    """What the model gives for a batch of images, and beside it what a layer gave on the way, as :func:`features`.
+
+    Examples
+    --------
+    >>> net = nn.Sequential(nn.Flatten(), nn.ReLU())
+    >>> [one.tolist() for one in with_features(net, torch.full((1, 1, 1, 2), -1.0), "0")]
+    [[[0.0, 0.0]], [[-1.0, -1.0]]]
+    """
     full = find_layer(model, layer)
     found: list[Any] = []
 
@@ -118,12 +130,14 @@ def features(model: nn.Module, images: Tensor, layer: str) -> Tensor:
         # A copy: an activation in place behind the layer would write over what the layer gave.
         found[:] = [output.clone() if isinstance(output, Tensor) else output]
 
-    with _hooked({full: model.get_submodule(full)}, keep):
-        model(images)
+    module = model.get_submodule(full)
+    _open(module, f"layer {full!r}")
+    with _hooked({full: module}, keep):
+        given = model(images)
     if not found or not isinstance(found[0], Tensor):
         why = f"gives a {type(found[0]).__name__}, not a tensor" if found else "is passed by no image"
         raise UnsupportedModel(f"layer {full!r} {why}; the layers are {_some(layers(model))}")
-    return found[0]
+    return given, found[0]
 
 
 def deepest_map(model: nn.Module, images: Tensor, at_least: int = 4) -> str:
@@ -264,16 +278,27 @@ def _named(model: nn.Module) -> tuple[str, ...]:
         raise UnsupportedModel(
             f"{type(model).__name__} has no sub-modules, so none of its layers can be named; build it from nn.Modules"
         )
+    _open(model, "the model")
     return known
+
+
+def _open(module: nn.Module, what: str) -> None:
+    """Refuse TorchScript: a scripted module takes no hook, and the layers inside a traced one never call theirs."""
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UnsupportedModel(
+            f"{what} is TorchScript ({type(module).__name__}), whose layers cannot be looked at; give the nn.Module "
+            "that it was made from"
+        )
 
 
 def _passed(model: nn.Module, images: Tensor, look: Callable[[str, nn.Module, Any], None]) -> Any:
     """The output of a forward pass in eval mode, after ``look(name, layer, output)`` of every layer passed."""
     _named(model)
     modes = {module: module.training for module in model.modules()}
+    seen = {name: one for name, one in model.named_modules() if name and not isinstance(one, torch.jit.ScriptModule)}
     model.eval()
     try:
-        with torch.no_grad(), _hooked({name: one for name, one in model.named_modules() if name}, look):
+        with torch.no_grad(), _hooked(seen, look):
             return model(images)
     finally:
         for module, mode in modes.items():

@@ -58,10 +58,11 @@ class Arm:
         return str(self.card.get("control", ""))
 
 
-def bind_arms(names: Sequence[str], dataset: Dataset, set: Sequence[str] = ()) -> list[Arm]:
+def bind_arms(names: Sequence[str] | Mapping[str, str], dataset: Dataset, set: Sequence[str] = ()) -> list[Arm]:
     """Bind recipes to a data set, with the user's changes.
 
     A change without a prefix reaches every arm that has its key and must fit at least one; ``ARM:`` limits it to one.
+    A mapping gives each arm a name of its own for its recipe, which may then stand there more than once.
 
     Raises
     ------
@@ -70,11 +71,12 @@ def bind_arms(names: Sequence[str], dataset: Dataset, set: Sequence[str] = ()) -
     if not names:
         raise SpecError("name at least one recipe, for example: biaskit compare plain aug semcont")
     raw: dict[str, tuple[dict[str, Any], str]] = {}
-    for name in names:
+    for own, name in names.items() if isinstance(names, Mapping) else ((None, name) for name in names):
         path = card_path("recipe", name)
-        if path.stem in raw:
-            raise SpecError(f"the arm {path.stem} is named twice")
-        raw[path.stem] = (read_toml(path), path.name)
+        called = own or path.stem
+        if called in raw:
+            raise SpecError(f"the arm {called} is named twice")
+        raw[called] = (read_toml(path), path.name)
     bound = {name: _bind(content, where, dataset) for name, (content, where) in raw.items()}
     changes: dict[str, list[str]] = {name: [] for name in raw}
     for text in set:

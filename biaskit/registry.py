@@ -17,8 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
 from biaskit.errors import SpecError, UnknownName, nearest, plural
-from biaskit.specs import CARDS
+from biaskit.specs import CARDS, plain_words
 
 __all__ = ["KINDS", "bind", "find", "lazy", "names", "options", "plural", "singular"]
 
@@ -128,16 +130,14 @@ def bind(function: Callable[..., Any], given: Mapping[str, Any], where: str) -> 
     >>> bind(blur, {"radius": 2}, "card.toml: perturbation")
     {'radius': 2.0}
     """
-    from pydantic import ConfigDict, ValidationError, create_model
-
-    known = options(function)
+    model = _options_model(function)
+    known = model.model_fields
     name = getattr(function, "__name__", str(function))
     for key in given:
         if key not in known:
             close = nearest(key, known)
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known) or 'no options'}"
             raise SpecError(f"{where}.{key} is no option of {name}; {hint}")
-    model = create_model("Options", __config__=ConfigDict(strict=True, extra="forbid"), **known)  # type: ignore[call-overload]
     try:
         bound = model.model_validate_json(json.dumps(dict(given), allow_nan=False))
     except ValidationError as error:
@@ -147,13 +147,20 @@ def bind(function: Callable[..., Any], given: Mapping[str, Any], where: str) -> 
     return {key: getattr(bound, key) for key in known}
 
 
+@functools.cache
+def _options_model(function: Callable[..., Any]) -> type[BaseModel]:
+    """The options of a function as a pydantic model, which takes longer to make than to use."""
+    strict = ConfigDict(strict=True, extra="forbid")
+    return create_model("Options", __config__=strict, **options(function))  # type: ignore[call-overload, no-any-return]
+
+
 def first_problem(error: Any, where: str) -> str:
     """The first of pydantic's findings as one line: place, problem, what was given."""
     problem = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in problem["loc"])
     given = problem.get("input")
     shown = f"; got {json.dumps(given, default=str)[:80]}" if problem["type"] != "missing" else ""
-    message = problem["msg"].removeprefix("Value error, ")
+    message = plain_words(problem["msg"])
     return f"{where}.{place}: {message}{shown}" if place else f"{where}: {message}{shown}"
 
 

@@ -82,6 +82,8 @@ class Result:
         What a reader must know beside the numbers: the layer that was taken, a check that failed.
     reads : mapping of name to str
         Other data sets it rests on, each with its fingerprint; a stored result counts only while they are the same.
+    details : DataFrame or None
+        One row per unit of the network and condition; written to ``tables/<analyzer>_units.csv``.
     """
 
     analyzer: str
@@ -92,3 +94,4 @@ class Result:
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     reads: Mapping[str, str] = field(default_factory=dict)
+    details: pd.DataFrame | None = None

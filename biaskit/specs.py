@@ -41,6 +41,7 @@ __all__ = [
     "has_key",
     "load_card",
     "parse_override",
+    "plain_words",
     "read_toml",
     "toml_value",
 ]
@@ -96,7 +97,7 @@ class Training(BaseModel):
 
 
 class DatasetCard(BaseModel):
-    """A data set as data."""
+    """A data set as data. Without a ``source`` its first builder draws the images."""
 
     model_config = _STRICT
     version: Annotated[int, Field(ge=1)]
@@ -105,7 +106,7 @@ class DatasetCard(BaseModel):
     paper: str = ""
     words: dict[str, str] = {}
     reliance: Literal["flip_rate", "gap"] = "flip_rate"
-    source: Component
+    source: Component | None = None
     labels: Labels = Labels()
     limit: dict[str, PositiveInt] = {}
     builder: list[Component] = []
@@ -298,6 +299,17 @@ def apply_override(card: Mapping[str, Any], key: str, value: Any) -> dict[str, A
     return changed
 
 
+def plain_words(message: str) -> str:
+    """What pydantic says, as the words of a line that already names the key.
+
+    Examples
+    --------
+    >>> plain_words("Input should be greater than 0"), plain_words("Value error, 3 is odd")
+    ('must be greater than 0', '3 is odd')
+    """
+    return message.removeprefix("Value error, ").replace("Input should", "must", 1)
+
+
 def _first_problem(error: ValidationError, where: str, card: type[BaseModel]) -> str:
     problem = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in problem["loc"])
@@ -310,9 +322,10 @@ def _first_problem(error: ValidationError, where: str, card: type[BaseModel]) ->
     if problem["type"] == "missing":
         return f"{where}: {key} is missing"
     if problem["type"] == "value_error":  # our own, complete as it is
-        return f"{where}: {key}: {problem['msg'].removeprefix('Value error, ')}"
+        return f"{where}: {key}: {plain_words(problem['msg'])}"
     given = str(problem.get("input"))[:60]
-    return f"{where}: {key}: {problem['msg'][0].lower()}{problem['msg'][1:]}; got {given!r}"
+    words = plain_words(problem["msg"])
+    return f"{where}: {key}: {words[0].lower()}{words[1:]}; got {given!r}"
 
 
 def _keys_beside(place: tuple[int | str, ...], card: type[BaseModel]) -> list[str]:

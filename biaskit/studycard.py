@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
+
+from biaskit.amounts import fraction
+from biaskit.errors import nearest
 
 __all__ = ["Claim", "Curve", "Item", "Measure", "Preset", "StudyArm", "StudyCard", "StudyData", "Sweep"]
 
@@ -13,12 +17,8 @@ _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=Fal
 
 def _number(value: Any) -> Any:
     """``"8/255"`` as the number it is."""
-    above, slash, below = value.partition("/") if isinstance(value, str) else ("", "", "")
-    if not (slash and above.isdecimal() and below.isdecimal()):
-        return value
-    if int(below) == 0:
-        raise ValueError(f"{value} is no number")
-    return int(above) / int(below)
+    found = fraction(value) if isinstance(value, str) else None
+    return value if found is None else found
 
 
 class Measure(BaseModel):
@@ -80,11 +80,20 @@ class Preset(BaseModel):
 
 
 class StudyArm(BaseModel):
-    """A recipe in a study, and what the paper calls it; empty: it is ours."""
+    """A recipe in a study, changed by ``set``, and what the paper calls it; empty: it is ours."""
 
     model_config = _STRICT
     recipe: str
+    #: What items call it; empty: as the recipe is written.
+    name: str = ""
     paper: str = ""
+    set: list[str] = []
+    #: The presets that have it; empty: all.
+    presets: list[str] = []
+
+    @property
+    def called(self) -> str:
+        return self.name or self.recipe
 
 
 class Sweep(BaseModel):
@@ -97,13 +106,17 @@ class Sweep(BaseModel):
 
 
 class Curve(BaseModel):
-    """A measure against a key column of its analyzer, or against the swept value where ``x`` is empty."""
+    """A measure against a key column of its analyzer, or against the swept value where ``x`` is empty.
+
+    With ``bins`` it is the distribution of the measure's column over the units of a network instead.
+    """
 
     model_config = _STRICT
     panel: str
     measure: str
     x: str = ""
     x_title: str
+    bins: Annotated[int, Field(ge=2)] | None = None
 
 
 class Claim(BaseModel):
@@ -161,7 +174,10 @@ class StudyCard(BaseModel):
 
     @model_validator(mode="after")
     def _names_fit(self) -> StudyCard:
-        arms = {arm.recipe for arm in self.arm}
+        arms = {arm.called for arm in self.arm}
+        if len(arms) < len(self.arm):
+            every = [arm.called for arm in self.arm]
+            raise ValueError(f"two arms are called {next(one for one in every if every.count(one) > 1)}")
         twice = [
             item.name for number, item in enumerate(self.item) if item.name in {o.name for o in self.item[:number]}
         ]
@@ -176,18 +192,30 @@ class StudyCard(BaseModel):
                 ("arm", {*item.arms, *swept}, arms),
                 ("published arm", {name for one in item.published.values() for name in one}, set(item.arms)),
             ):
-                if item.sweep is None and not all(one.x for one in item.curve):
+                if item.sweep is None and not all(one.x or one.bins for one in item.curve):
                     raise ValueError(f"a curve of item {item.name} names no x, and the item sweeps nothing")
                 missing = {self.measure[name].analyzer for name in used & set(self.measure)} - {"", *item.analyzers}
                 if missing:
-                    raise ValueError(f"item {item.name} measures {min(missing)}, which is not among its analyzers")
+                    wrong, close = min(missing), _close(min(missing), item.analyzers)
+                    raise ValueError(f"item {item.name} measures {wrong}, which is not among its analyzers{close}")
                 if names - known:
-                    raise ValueError(f"item {item.name} names the {what} {min(names - known)}, which is not there")
-        for title, one in self.measure.items():
-            if set(one.presets) - set(self.preset):
-                raise ValueError(f"measure {title} names the preset {min(set(one.presets) - set(self.preset))}")
+                    wrong, close = min(names - known), _close(min(names - known), known)
+                    raise ValueError(f"item {item.name} names the {what} {wrong}, which is not there{close}")
+        limited = [("measure", title, one.presets) for title, one in self.measure.items()]
+        limited += [("arm", arm.called, arm.presets) for arm in self.arm]
+        for kind, title, presets in limited:
+            if set(presets) - set(self.preset):
+                wrong = min(set(presets) - set(self.preset))
+                close = _close(wrong, self.preset)
+                raise ValueError(f"{kind} {title} names the preset {wrong}, which is not there{close}")
         for item in self.item:
             for name, preset in self.preset.items():
                 if item.data not in preset.data:
                     raise ValueError(f"preset {name} has no data for the role {item.data} of item {item.name}")
         return self
+
+
+def _close(name: str, known: Iterable[str]) -> str:
+    """The nearest names, as the end of a sentence."""
+    close = nearest(name, known)
+    return f"; nearest: {', '.join(close)}" if close else ""

@@ -14,9 +14,12 @@ from biaskit._train import EVAL_BATCH, evaluate
 from biaskit.data import TWIN, Dataset
 from biaskit.errors import DataError, UnsupportedModel
 from biaskit.features import finite
-from biaskit.rng import numpy_generator
+from biaskit.rng import numpy_generator, scoped
 
 __all__ = ["Subject"]
+
+#: Images that are shown twice to see whether the answers stay.
+_TWICE = 16
 
 
 class Subject:
@@ -35,6 +38,8 @@ class Subject:
     ------
     DataError
         Stored logits that do not fit the data set.
+    UnsupportedModel
+        A program of ``torch.export``, which has no eval mode.
     """
 
     def __init__(
@@ -44,7 +49,12 @@ class Subject:
         self.device = device
         #: Rows that were not trained on: every split but train.
         self.rows: npt.NDArray[np.int64] = np.flatnonzero((dataset.table["split"] != "train").to_numpy())
-        self._model = model.to(device).eval() if model is not None else None
+        try:
+            self._model = model.to(device).eval() if model is not None else None
+        except NotImplementedError as error:
+            raise UnsupportedModel(
+                f"{type(model).__name__} cannot be put in eval mode ({error}); give the nn.Module it was made from"
+            ) from error
         if logits is not None:
             if logits.shape != (len(self.rows), len(dataset.classes)):
                 raise DataError(
@@ -76,6 +86,21 @@ class Subject:
                 f"the {len(self.dataset.classes)} labels"
             )
         return finite(found, "images")
+
+    @cached_property
+    def steady(self) -> bool:
+        """Whether the model gives the same answers to the same few images twice; dropout that is always on does not.
+
+        Yes where only stored answers are there.
+        """
+        if self._model is None or not len(self.rows):
+            return True
+        # Both passes inside one block: a seed for each would draw the same dropout twice.
+        with scoped(0), torch.inference_mode():
+            _, images = next(self.batches(self.rows[:_TWICE]))
+            once, twice = self.model(images).float(), self.model(images).float()
+        # Kernels on a device may sum in any order.
+        return bool((once - twice).abs().max() <= 1e-3 * once.abs().max())
 
     def logits_of(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """The stored logits of some rows of the data set."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from biaskit.builders._background_color import background_color
+from biaskit.concepts import ArrayPlanes, Concepts
 from biaskit.data import CORE, SPURIOUS, Dataset, Source
 from biaskit.images import ArrayImages
 
@@ -20,7 +21,11 @@ _FRAME, _SQUARE = 16, (5, 12)
 
 
 def tiny(
-    *, per_group: int = 4, train: tuple[float, float] = (0.5, 0.5), test: tuple[float, float] = (0.5, 0.5)
+    *,
+    per_group: int = 4,
+    train: tuple[float, float] = (0.5, 0.5),
+    test: tuple[float, float] = (0.5, 0.5),
+    concepts: bool = False,
 ) -> Dataset:
     """Two labels on red or blue, 8 x 8: a white square in the left half is ``left``, in the right half ``right``.
 
@@ -30,6 +35,8 @@ def tiny(
         Images per label and split is twice this.
     train, test : pair of float
         Shares of red and blue.
+    concepts : bool
+        Also with the concepts red and blue of the background, and square.
 
     Examples
     --------
@@ -45,7 +52,17 @@ def tiny(
     source = Source(ArrayImages(pixels), labels.astype(np.int64), ("left", "right"), split, "tiny")
     data = background_color(source, np.random.default_rng(0), train=train, test=test)
     planted = {"attribute": "color", "regime": "shift"}
-    return data.replace(card={"name": "tiny", "builder": [planted], "words": {"color": "background color"}})
+    data = data.replace(card={"name": "tiny", "builder": [planted], "words": {"color": "background color"}})
+    return data.replace(concepts=_concepts(data)) if concepts else data
+
+
+def _concepts(data: Dataset) -> Concepts:
+    """Those of :func:`tiny`: a plane of colors and one of objects."""
+    assert data.masks is not None
+    masks = data.masks.gather(torch.arange(len(data)))[:, 0].numpy()
+    colors = data.table["color"].cat.codes.to_numpy(np.uint8)[:, None, None] + 1
+    planes = np.stack([(masks & SPURIOUS > 0) * colors, (masks & CORE > 0) * 3], axis=1).astype(np.uint8)
+    return Concepts(ArrayPlanes(planes), ("red", "blue", "square"), ("color", "color", "object"))
 
 
 def framed(*, per_group: int = 2) -> Dataset:

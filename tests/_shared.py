@@ -16,8 +16,8 @@ import torch
 
 import biaskit as bk
 from biaskit.data import Batch, Dataset, categorical
+from biaskit.evidence import ArmEvidence
 from biaskit.images import ArrayImages
-from biaskit.measures import ArmEvidence
 from biaskit.results import Result
 
 ARMS = ("plain", "aug", "semcont")

@@ -67,7 +67,7 @@ MUTATIONS = (
         "test_analyzers.py",
     ),
     Mutation("measures.py", "np.abs(total) >= seen - 1e-12", "total >= seen - 1e-12", "test_analyzers.py"),
-    Mutation("measures.py", "1.0 / test[self.groups]", "1.0 / len(self.groups)", "test_compare.py test_analyzers.py"),
+    Mutation("evidence.py", "1.0 / test[self.groups]", "1.0 / len(self.groups)", "test_compare.py test_analyzers.py"),
     Mutation(
         "contrast.py", "weight[labels[mine]] / n[labels[mine]]", "1 / mine.sum()", "test_analyzers.py test_contrast.py"
     ),
@@ -150,15 +150,17 @@ MUTATIONS = (
     ),
     # Attacks
     Mutation("attacks/_pgd.py", "(loss > highest)", "(loss < highest)", "test_attacks.py"),
-    Mutation("attacks/_pgd.py", "after[rows] &= right", "after[rows] = right", "test_attacks.py"),
-    Mutation("attacks/_pgd.py", "found[rows[mine]] = here[mine]", "found[rows] = here", "test_attacks.py"),
+    Mutation("attacks/_pgd.py", "found[standing] = here[standing]", "found[still] = here[still]", "test_attacks.py"),
+    Mutation("attacks/_pgd.py", "last = made[active] == steps", "last = made[active] > steps", "test_attacks.py"),
+    Mutation("attacks/_pgd.py", "room = full - len(active)", "room = full", "test_attacks.py"),
+    Mutation("attacks/_common.py", "logits = model(images.clone())", "logits = model(images)", "test_attacks.py"),
     Mutation("attacks/_common.py", "(images - clean).clamp_(-epsilon, epsilon)", "(images - clean)", "test_attacks.py"),
     Mutation("attacks/_common.py", 'reduction="sum"', 'reduction="mean"', "test_attacks.py"),
     Mutation("attacks/_common.py", "module.training = False", "pass", "test_attacks.py"),
     Mutation(
         "attacks/_fgsm.py", 'predicted(model, clean) if label == "predicted" else truth', "truth", "test_attacks.py"
     ),
-    Mutation("attacks/_least_likely.py", "here - stride", "here + stride", "test_attacks.py"),
+    Mutation("attacks/_least_likely.py", "here - step", "here + step", "test_attacks.py"),
     Mutation("attacks/_targeted_l2.py", "weight * 2.0**turn", "weight", "test_attacks.py"),
     Mutation("_train.py", "images[:, :channels]", "images", "test_train.py"),
     Mutation("recipes.py", 'COPIES = ("perturbation", "attack")', 'COPIES = ("perturbation",)', "test_train.py"),
@@ -230,8 +232,8 @@ MUTATIONS = (
     ),
     Mutation(
         "analyzers/_attacked.py",
-        "(predicted(self.model, changed) == labels)",
-        "(predicted(self.model, images) == labels)",
+        "torch.split(changed, EVAL_BATCH)",
+        "torch.split(images, EVAL_BATCH)",
         "test_robustness.py",
     ),
     Mutation(
@@ -263,7 +265,12 @@ MUTATIONS = (
         "descending=False, stable=True",
         "test_attribution.py",
     ),
-    Mutation("analyzers/_attribution.py", "AMOUNTS[operation][0]", "AMOUNTS[operation][3]", "test_attribution.py"),
+    Mutation(
+        "analyzers/_attribution_stability.py",
+        "perturbed(images[there], one, 1)",
+        "perturbed(images[there], one, 4)",
+        "test_attribution.py",
+    ),
     Mutation(
         "analyzers/_attribution.py",
         "(bits & CORE) > 0, (bits & SPURIOUS) > 0",
@@ -271,6 +278,56 @@ MUTATIONS = (
         "test_attribution.py",
     ),
     Mutation("features.py", "return found[-1]", "return found[0]", "test_features.py"),
+    # Neurons, concepts and WordNet
+    Mutation("wordnet/_distances.py", "(up[rows] + steps[:, None]).min", "(up[rows]).min", "test_wordnet.py"),
+    Mutation("wordnet/_distances.py", "return _hypernyms(number)[:1]", "return _hypernyms(number)", "test_wordnet.py"),
+    Mutation(
+        "analyzers/_consistency.py",
+        "(form - active) / (active * (active - 1.0))",
+        "form / np.square(active)",
+        "test_neuron_consistency.py",
+    ),
+    Mutation(
+        "analyzers/_consistency.py",
+        "(float(images @ related @ images) - n) / (n * (n - 1.0))",
+        "float(images @ related @ images) / n**2",
+        "test_neuron_consistency.py",
+    ),
+    Mutation(
+        "analyzers/_consistency.py",
+        "(blocks - 1) / blocks * np.square",
+        "1 / blocks * np.square",
+        "test_neuron_consistency.py",
+    ),
+    Mutation(
+        "losses/_feature_matching.py", "/ self.scale.clamp(min=1e-12)", "* self.scale", "test_feature_matching.py"
+    ),
+    Mutation(
+        "losses/_feature_matching.py",
+        "mixed_cross_entropy(images, perturbed, batch.labels, 1.0 - self.alpha)",
+        "mixed_cross_entropy(images, perturbed, batch.labels, self.alpha)",
+        "test_feature_matching.py",
+    ),
+    Mutation(
+        "analyzers/_dissection_counts.py", "both / (area + labeled - both)", "both / labeled", "test_dissection.py"
+    ),
+    Mutation(
+        "analyzers/_dissection_counts.py",
+        "if self.lite else there[image]",
+        "if not self.lite else there[image]",
+        "test_dissection.py",
+    ),
+    Mutation(
+        "analyzers/_dissection_counts.py",
+        "found[:, labeled == 0] = torch.nan",
+        "found[:, labeled == 0] = 0.0",
+        "test_dissection.py",
+    ),
+    Mutation("analyzers/_top_images.py", "np.argsort(-spread", "np.argsort(spread", "test_top_images.py"),
+    Mutation(
+        "stats/_arms.py", "found = arms.combine((arms.a[:, 0]", "found = arms.combine((arms.b[:, 0]", "test_stats.py"
+    ),
+    Mutation("_findings.py", "counts / counts.sum()", "counts / counts.max()", "test_studies.py"),
 )
 
 

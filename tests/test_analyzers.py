@@ -20,8 +20,9 @@ from biaskit.builders import background_color, patch
 from biaskit.contrast import Contrast
 from biaskit.data import Dataset, Source
 from biaskit.errors import DataError, UnknownName, UnsupportedModel
+from biaskit.evidence import Ground
 from biaskit.images import ArrayImages
-from biaskit.measures import Ground, group_rows, headline, permuted_gap
+from biaskit.measures import group_rows, headline, permuted_gap
 from biaskit.subject import Subject
 
 TINY = testing.tiny(per_group=12)

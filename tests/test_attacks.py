@@ -9,11 +9,13 @@ from _record_attacks import FILE, network
 from torch import nn
 from torch.nn import functional as F
 
-from biaskit.attacks import fgsm, least_likely, pgd, targeted_l2
+from biaskit.amounts import fraction
+from biaskit.attacks import _pgd, fgsm, least_likely, pgd, targeted_l2
 from biaskit.attacks._common import evaluating, noise
 from biaskit.attacks._least_likely import _published
 from biaskit.errors import DataError, SpecError, UnsupportedModel
 from biaskit.registry import bind, find, names
+from biaskit.studycard import Measure
 
 ATTACKS = tuple(names("attack"))
 LINF = ("fgsm", "least_likely", "pgd")
@@ -231,6 +233,30 @@ def test_early_exit_finds_as_much(net, epsilon, restarts):
     assert float((early - images).abs().max()) <= epsilon + 1e-12
 
 
+@pytest.mark.parametrize("restarts", [1, 3])
+@pytest.mark.parametrize("count", [8, 11, 40])
+def test_images_that_leave_make_room_for_others(net, monkeypatch, count, restarts):
+    images = torch.rand(40, 3, 6, 6, generator=seed(), dtype=torch.float64)
+    truth = answers(net, images)
+    given = {"epsilon": 0.02, "step": 0.005, "steps": 6, "restarts": restarts, "early_exit": True}
+    at_once = pgd(net, images, truth, seed(), **given)
+    assert 5 < int((answers(net, at_once) == truth).sum()) < 35, "some stand and some fall"
+    monkeypatch.setattr(_pgd, "BATCH", count)
+    model = Counting(net)
+    torch.testing.assert_close(pgd(model, images, truth, seed(), **given), at_once)
+    assert model.seen[: 40 // count] == [count] * (40 // count), "full while any wait"
+    assert max(model.seen) == count
+
+
+def test_a_shrinking_batch_has_few_sizes():
+    sizes = [len(_pgd._filled(torch.arange(number), 256)) for number in range(1, 257)]
+    assert all(number <= size < 1.26 * number for number, size in enumerate(sizes, 1))
+    assert len(set(sizes)) == 8 + 4 * 5
+    filled = _pgd._filled(torch.tensor([7, *range(20, 30)]), 256)
+    assert filled.tolist() == [7, *range(20, 30), 7]
+    assert len(_pgd._filled(torch.arange(99), 100)) == 100, "never more than the full batch"
+
+
 def darker_than(edge):
     """Two labels: the second one below a brightness."""
     model = linear([1.0], [-1.0])
@@ -352,6 +378,94 @@ def test_any_number_of_channels_and_none_at_all(name, channels):
     assert none.shape == (0, channels, 3, 3)
 
 
+class Overwriting(nn.Module):
+    """A model that normalizes its input where it lies."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images.sub_(0.5).mul_(2.0))
+
+
+class Apart(Overwriting):
+    """The same without touching its input."""
+
+    def forward(self, images):
+        return self.model((images - 0.5) * 2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [*((name, {}) for name in ATTACKS), ("pgd", {"early_exit": True}), ("pgd", {"restarts": 2})],
+)
+def test_a_model_may_write_over_its_input(name, given, net, images, labels):
+    kept = images.clone()
+    found = find("attack", name)(Overwriting(net), images, labels, seed(), **given)
+    assert torch.equal(images, kept)
+    assert torch.equal(found, find("attack", name)(Apart(net), images, labels, seed(), **given))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: (x.flatten(1)[:, :5], None), "for 8 images the model gives a tuple. Wrap it"),
+        (lambda x: {"logits": x.flatten(1)[:, :5]}, "gives a dict"),
+        (lambda x: x.flatten(1).sum(1), r"gives shape \(8,\)"),
+        (lambda x: x.flatten(1)[:, :1], r"gives shape \(8, 1\)"),
+        (lambda x: x.flatten(1)[:4, :5], r"gives shape \(4, 5\)"),
+        (lambda x: x, r"gives shape \(8, 3, 6, 6\)"),
+        (lambda x: torch.zeros(8, 5), "no gradient at the pixels"),
+        (lambda x: torch.zeros(8, 5, requires_grad=True), "no gradient at the pixels"),
+        (lambda x: x.detach().flatten(1)[:, :5], "no gradient at the pixels"),
+        (lambda x: x.flatten(1)[:, :5].argsort(dim=1), "no gradient at the pixels"),
+    ],
+)
+@pytest.mark.parametrize("name", ATTACKS)
+def test_models_without_logits_or_gradient(name, function, message, images, labels):
+    class Model(nn.Module):
+        def forward(self, images):
+            return function(images)
+
+    with pytest.raises(UnsupportedModel, match=message):
+        find("attack", name)(Model(), images, labels, seed())
+
+
+def test_rounding_beyond_the_range_is_no_error(net, images, labels):
+    images = (images / images.max()).float()
+    above = torch.where(images == 1, torch.nextafter(images, torch.tensor(2.0)), images)
+    assert float(above.max()) > 1
+    net = net.float()
+    for name in ATTACKS:
+        found = find("attack", name)(net, above, labels, seed())
+        assert torch.equal(found, find("attack", name)(net, images, labels, seed()))
+
+
+def test_options_of_a_direct_call(net, images, labels):
+    wanted = pgd(net, images, labels, seed(), epsilon=0.0625, step=0.015625, steps=3)
+    given = {"epsilon": np.float32(0.0625), "step": "4/256", "steps": np.int64(3), "random_start": np.True_}
+    assert torch.equal(pgd(net, images, labels, seed(), **given), wanted)
+    named = {"model": net, "images": images, "labels": labels, "generator": seed()}
+    assert torch.equal(pgd(**named, **given), wanted)
+    near = fgsm(net, images, labels, seed(), epsilon=np.float32(8 / 255))
+    torch.testing.assert_close(near, fgsm(net, images, labels, seed()), atol=1e-8, rtol=0)
+
+
+def test_a_fraction_is_one_thing_everywhere():
+    assert fraction("8/255") == fraction(" 8 / 255 ") == fraction("8 /255 ") == 8 / 255
+    assert fraction("0.5/2") == 0.25
+    for text in ("8", "top/left", "8/255/2", "\u0668/255", "1_0/255", "1e3/255", "inf/255", "/255", "8/", ""):
+        assert fraction(text) is None
+    for text in ("8/0", "0/0.0", "1" * 400 + "/255"):
+        with pytest.raises(ValueError, match='is no number; write a fraction such as "8/255"'):
+            fraction(text)
+    where = {"epsilon": "8 /255 ", "other": "\u0668/255"}
+    assert Measure(title="x", analyzer="a", column="b", where=where).where == {**where, "epsilon": 8 / 255}
+    with pytest.raises(ValueError, match="8/0 is no number"):
+        Measure(title="x", analyzer="a", column="b", where={"epsilon": "8/0"})
+
+
 # Targets
 
 
@@ -406,14 +520,22 @@ def test_a_model_that_answers_nan_is_refused():
 @pytest.mark.parametrize(
     ("epsilon", "message"),
     [
-        (8, r'epsilon = 8: .* for 8 of 255 gray levels write "8/255"'),
+        (8, r'epsilon: .* for 8 of 255 gray levels write "8/255"; got 8$'),
         (16.0, 'write "16/255"'),
         (-0.1, 'write "8/255"'),
-        (float("nan"), "pixels are in"),
+        (float("nan"), "epsilon: expected a finite number, .*; got nan"),
+        (float("inf"), "expected a finite number"),
+        (torch.tensor(0.1), "expected a finite number"),
         (True, "expected a number"),
         (None, "expected a number"),
         ("8", "or a fraction such as"),
-        ("8/0", "or a fraction such as"),
+        ("8/0", 'epsilon: 8/0 is no number; write a fraction such as "8/255"'),
+        ("1" * 400 + "/255", "1111 is no number"),
+        ("1e400", "or a fraction such as"),
+        ("1e400/255", "or a fraction such as"),
+        ("-8/255", "or a fraction such as"),
+        ("nan/255", "or a fraction such as"),
+        ("\u0668/255", "or a fraction such as"),  # a digit of another script
         ("8/x", "or a fraction such as"),
         ("300/255", "pixels are in"),
     ],
@@ -445,6 +567,9 @@ def test_an_epsilon_in_a_card():
         (lambda x: x * 255, r"in \[0, 1\], these are in \[10, 251\]; divide by 255"),
         (lambda x: x * 2 - 1, "put the normalization inside the model"),
         (lambda x: torch.where(x > 0.5, torch.nan, x), "there is NaN in these"),
+        (lambda x: torch.where(x > 0.5, torch.inf, x), "there is inf in these"),
+        (lambda x: torch.where(x > 0.5, -torch.inf, x), "there is inf in these"),
+        (lambda x: (x / x.max()).float() * (1 + 2e-6), r"these are in \[0\.\d+, 1\.000002\]"),
         (lambda x: (x * 255).byte(), r"float images \(B, C, H, W\) in \[0, 1\], not torch.uint8"),
         (lambda x: x[0], r"of shape \(3, 6, 6\)"),
     ],
@@ -464,14 +589,27 @@ def test_labels_that_are_none(name, change, net, images, labels):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("pgd", {"restarts": 3, "random_start": False}, "3 restarts without a random start are the same one"),
-        ("pgd", {"restarts": 0}, "restarts = 0: both are at least 1"),
-        ("pgd", {"steps": 0}, "steps = 0"),
-        ("least_likely", {"steps": 0}, "steps = 0"),
-        ("targeted_l2", {"steps": 0}, "steps = 0"),
-        ("targeted_l2", {"rounds": 0}, "rounds = 0"),
+        ("pgd", {"restarts": 3, "random_start": False}, "pgd.restarts: 3 without a random start are the same one"),
+        ("pgd", {"restarts": 0}, "pgd.restarts: .* greater than or equal to 1; got 0"),
+        ("pgd", {"steps": 0}, "pgd.steps: .* greater than or equal to 1"),
+        ("pgd", {"steps": 2.5}, "pgd.steps: .* integer; got 2.5"),
+        ("pgd", {"steps": True}, "pgd.steps: .* integer; got true"),
+        ("pgd", {"random_start": 1}, "pgd.random_start: .* boolean"),
+        ("pgd", {"early_exit": None}, "pgd.early_exit: .* boolean"),
+        ("pgd", {"epsilonn": 0.1}, "pgd.epsilonn is no option of pgd; did you mean epsilon"),
+        ("fgsm", {"label": "x"}, "fgsm.label: .*'predicted' or 'true'; got \"x\""),
+        ("least_likely", {"steps": 0}, r"least_likely\.steps"),
+        ("least_likely", {"steps": "all"}, r"least_likely\.steps"),
+        ("targeted_l2", {"steps": 0}, "targeted_l2.steps: .* greater than or equal to 1"),
+        ("targeted_l2", {"rounds": 0}, "targeted_l2.rounds: .* greater than or equal to 1"),
+        ("targeted_l2", {"target": "third"}, r"targeted_l2\.target"),
+        ("targeted_l2", {"target": -1}, r"targeted_l2\.target"),
+        ("targeted_l2", {"target": 1.0}, r"targeted_l2\.target"),
+        ("targeted_l2", {"confidence": 1.0}, "targeted_l2.confidence: .* less than 1"),
+        ("targeted_l2", {"confidence": 0}, "targeted_l2.confidence: .* greater than 0"),
+        ("targeted_l2", {"weight": -1}, "targeted_l2.weight: .* greater than 0"),
         ("targeted_l2", {"target": 5}, "target = 5, and the model has the labels 0 to 4"),
-        ("targeted_l2", {"rate": 1.5}, "rate = 1.5"),
+        ("targeted_l2", {"rate": 1.5}, 'targeted_l2.rate: .* write "1.5/255"'),
     ],
 )
 def test_options_that_make_no_sense(name, options, message, net, images, labels):

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from biaskit.analyzers import _attribution_pictures as pictures
 from biaskit.analyzers import _attribution_scores as scores
 from biaskit.analyzers import attribution
 from biaskit.data import CORE, Dataset
-from biaskit.errors import SpecError, UnknownName, UnsupportedModel
+from biaskit.errors import DataError, SpecError, UnknownName, UnsupportedModel
 from biaskit.features import redraw
 from biaskit.models import resnet_small
 from biaskit.perturbations._photometric import AMOUNTS, change
@@ -206,22 +207,15 @@ def test_lime_recovers_the_weights_of_a_linear_probability():
     beta, x = torch.tensor([[0.10, -0.05], [0.20, 0.0]]), drawn(1, 3, 4, 4)
     over_mean = F.avg_pool2d(x.mean(dim=1, keepdim=True), 2)[0, 0] - x.mean()
     expected = (beta * over_mean).repeat_interleave(2, 0).repeat_interleave(2, 1)
-    found = methods.lime(Cells(beta), x, torch.tensor([1]), [0], masks=200, cells=2, ridge=1e-9)
-    torch.testing.assert_close(found[0], expected, atol=1e-6, rtol=1e-4)
-    assert (
-        0.5
-        < float(
-            expected.abs().max() / methods.lime(Cells(beta), x, torch.tensor([1]), [0], masks=200, cells=2).abs().max()
-        )
-        < 2.0
-    )
+    found = methods.lime(Cells(beta), x, torch.tensor([1]), [0], masks=200, cells=2)
+    torch.testing.assert_close(found[0], expected, atol=1e-5, rtol=1e-3)
 
 
 def drawn_masks(row, masks, cells):
     return torch.randint(2, (masks, cells * cells), generator=torch_generator(0, "lime", row))
 
 
-def test_lime_is_the_weighted_ridge_regression():
+def test_lime_is_the_weighted_regression_with_hardly_a_ridge():
     net, (x, y) = network(), images_of(noise(3))
     z = drawn_masks(7, 150, 4)
     shown = z.view(-1, 4, 4).repeat_interleave(2, 1).repeat_interleave(2, 2)[:, None].bool()
@@ -232,7 +226,7 @@ def test_lime_is_the_weighted_ridge_regression():
     cosine = z.sum(axis=1) / (np.maximum(np.linalg.norm(z, axis=1), 1e-12) * math.sqrt(16))
     w = np.exp(-((1.0 - cosine) ** 2) / 0.25**2)
     zc, pc = z - np.average(z, axis=0, weights=w), p - np.average(p, weights=w)
-    beta = np.linalg.solve(zc.T @ (w[:, None] * zc) + np.eye(16), zc.T @ (w * pc))
+    beta = np.linalg.solve(zc.T @ (w[:, None] * zc) + 1e-3 * np.eye(16), zc.T @ (w * pc))
     expected = torch.from_numpy(beta).view(4, 4).repeat_interleave(2, 0).repeat_interleave(2, 1).float()
     found = methods.lime(net, x[2:], y[2:], [7], masks=150, cells=4)[0]
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-3)
@@ -243,7 +237,7 @@ def test_lime_is_that_of_captum():
     masks = iter(drawn_masks(1, 60, 4).split(1))
     raw = Lime(
         lambda images: net(images).softmax(dim=1)[:, y[1]],
-        interpretable_model=SkLearnRidge(alpha=1.0),
+        interpretable_model=SkLearnRidge(alpha=1e-3),
         similarity_func=lambda a, b, mask, **_: math.exp(-((1 - math.sqrt(mask.float().mean().item())) ** 2) / 0.0625),
         perturb_func=lambda *_, **__: next(masks),
     ).attribute(
@@ -269,7 +263,6 @@ def test_lime_of_a_probability_that_does_not_move_is_zero():
 
 def test_cells_of_sizes_that_do_not_divide():
     assert methods.cells_of(3, 5, 2).tolist() == [[0, 0, 0, 1, 1], [0, 0, 0, 1, 1], [2, 2, 2, 3, 3]]
-    assert methods.cells_of(2, 2, 8).tolist() == [[0, 1], [2, 3]]
     assert methods.cells_of(28, 28, 8).unique().numel() == 64
 
 
@@ -393,7 +386,9 @@ def test_what_a_model_looks_at_is_what_the_maps_show(what, gradient):
     samples = result.samples.set_index("method")["core_share"].groupby("method")
     assert set(samples.get_group("integrated_gradients")) == {gradient}
     np.testing.assert_allclose(samples.get_group("grad_cam").dropna(), grad_cam, atol=1e-6)
-    np.testing.assert_allclose(samples.get_group("lime").dropna(), lime, atol=0.01)
+    np.testing.assert_allclose(samples.get_group("lime").dropna(), lime, atol=1e-3)
+    if what == "square":
+        assert (samples.get_group("lime").dropna() >= lime - 1e-3).all()
     # Grad-CAM shows what speaks for the label: the frame does in one half. LIME hides cells in the mean color, which
     # is what an image of one color has everywhere.
     assert table(result, "grad_cam")["n_core"] == (8 if what == "square" else 4)
@@ -556,7 +551,7 @@ def test_gray_images():
             nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)
         )
     result = attribution(
-        Subject(net, noise(3, channels=1)), masks=60, lime_images=2, operations=("contrast",), pictures=1
+        Subject(net, noise(3, channels=1)), masks=70, lime_images=2, operations=("contrast",), pictures=1
     )
     assert table(result, "integrated_gradients")["n_stability"] == 3
     assert all(one.pixels.shape[2] == 3 for one in result.pictures)
@@ -569,12 +564,192 @@ def test_notes_say_how_complete_the_gradients_are():
     assert any("in 100% of 6 images, with 64 steps and 256 where these do not suffice" in note for note in notes)
 
 
+# What is not defined, and what a model does not allow
+
+
+class Halves(nn.Module):
+    """The sum of the left half, and a constant logit: of images with a black left half nothing differs from black."""
+
+    def forward(self, x):
+        score = x[..., :4].sum(dim=(1, 2, 3))
+        return torch.stack([score, -score], dim=1)
+
+
+def half_black():
+    """Four images, two of them black in the left half."""
+    pixels = np.random.default_rng(0).integers(1, 256, (4, 8, 8, 3)).astype(np.uint8)
+    pixels[:2, :, :4] = 0
+    return Dataset.from_arrays(pixels, [0, 1, 0, 1])
+
+
+def test_every_score_says_how_many_images_have_it():
+    result = attribution(Subject(Halves(), half_black()), methods=("integrated_gradients",), operations=(), pictures=0)
+    row, samples = table(result, "integrated_gradients"), result.samples
+    assert row["n"] == 4
+    for score in ("completeness", "deletion", "insertion"):
+        assert row[f"n_{score}"] == samples[score].notna().sum() == 2
+        assert row[score] == pytest.approx(samples[score].mean())
+    assert row["n_map"] == 2
+    assert row["n_stability"] == 0
+    assert np.isnan(row["stability"])
+
+
+class NaNOnMean(nn.Module):
+    """No number where the pixel in the corner is not as it is stored."""
+
+    def forward(self, x):
+        corner = x[:, 0, 0, 0]
+        score = x.mean(dim=(1, 2, 3)) + torch.where((corner == 1.0) | (corner == 0.0), 0.0, torch.nan)
+        return torch.stack([score, -score], dim=1)
+
+
+def test_a_probability_that_is_no_number_has_no_area():
+    x = drawn(1, 3, 4, 4)
+    x[:, :, 0, 0] = 1.0
+    deletion, insertion = scores.curves(NaNOnMean(), x, torch.tensor([0]), torch.ones(1, 4, 4), steps=4)
+    assert deletion.isnan().all()
+    assert insertion.isnan().all()
+    nan = torch.ones(1, 4, 4)
+    nan[0, 1, 1] = torch.nan
+    assert scores.curves(testing.constant(), x, torch.tensor([0]), nan, steps=4)[0].isnan().all()
+
+
+def test_nan_for_hidden_cells_leaves_the_other_methods():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.uint8)
+    pixels[:, 0, 0] = 255
+    data = Dataset.from_arrays(pixels, [0, 1, 0, 1])
+
+    class Net(nn.Module):
+        """NaN where the corner is hidden; its gradient is taken at dark corners too."""
+
+        def __init__(self):
+            super().__init__()
+            self.net, self.nan = network(classes=2), NaNOnMean()
+
+        def forward(self, x):
+            return self.net(x) + (0.0 if x.requires_grad else 1.0) * (self.nan(x) - self.nan(x.round()))
+
+    result = attribution(Subject(Net(), data), methods=("integrated_gradients", "lime"), **QUICK)
+    assert table(result, "integrated_gradients")["n_map"] == 4
+    assert table(result, "lime")["n"] == 0
+    assert any(note.startswith("LIME is not defined: the model gives NaN or infinite logits") for note in result.notes)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gray_images_have_no_color_to_be_stable_under(channels):
+    gray = np.random.default_rng(0).integers(0, 200, (4, 8, 8, 1)).astype(np.uint8)
+    data = Dataset.from_arrays(np.repeat(gray, channels, axis=3), [0, 1, 0, 1])
+    with scoped(0):
+        net = nn.Sequential(nn.Conv2d(channels, 4, 3, padding=1), nn.Softplus(), nn.Flatten(), nn.Linear(256, 2)).eval()
+    given = {"methods": ("integrated_gradients",), "steps": 4, "pictures": 0}
+    color = attribution(Subject(net, data), operations=("saturation", "hue"), **given)
+    assert table(color, "integrated_gradients")["n_stability"] == 0
+    assert np.isnan(table(color, "integrated_gradients")["stability"])
+    left = [note for note in color.notes if note.startswith("left out of stability")]
+    assert left == [
+        f"left out of stability: {one}, which leaves 4 of 4 images as they are" for one in ("saturation", "hue")
+    ]
+    # Of the others the mean is that of the others alone.
+    both = attribution(Subject(net, data), operations=("contrast", "hue"), **given)
+    contrast = attribution(Subject(net, data), operations=("contrast",), **given)
+    assert table(both, "integrated_gradients")["n_stability"] == 4
+    np.testing.assert_array_equal(both.samples["stability"], contrast.samples["stability"])
+    assert (contrast.samples["stability"] < 1.0).all()
+
+
+def test_a_perturbation_counts_for_the_images_it_changes():
+    data = noise(4)
+    pixels = data.images.gather(torch.arange(4)).permute(0, 2, 3, 1).clone().numpy()
+    pixels[1] = pixels[1, :, :, :1]
+    mixed = Dataset.from_arrays(pixels, data.labels)
+    net = network()
+    given = {"methods": ("integrated_gradients",), "steps": 4, "pictures": 0}
+    result = attribution(Subject(net, mixed), operations=("brightness", "hue"), **given)
+    alone = attribution(Subject(net, mixed), operations=("brightness",), **given)
+    assert result.samples["stability"][1] == alone.samples["stability"][1]
+    assert result.samples["stability"][0] != alone.samples["stability"][0]
+    assert "left out of stability: hue, which leaves 1 of 4 images as they are" in result.notes
+
+
+class NoGradient(nn.Module):
+    """A convolutional network whose forward pass is without gradients."""
+
+    def __init__(self, stop=torch.no_grad):
+        super().__init__()
+        self.net, self.stop = network(), stop
+
+    def forward(self, x):
+        with self.stop():
+            return self.net(x).clone()
+
+
+@pytest.mark.parametrize("stop", [torch.no_grad, torch.inference_mode])
+def test_a_model_without_gradients_still_has_lime(stop):
+    subject = Subject(NoGradient(stop), noise(4))
+    result = attribution(subject, **QUICK)
+    for method in ("integrated_gradients", "grad_cam"):
+        row = table(result, method)
+        assert row["n"] == row["n_map"] == 0
+        assert row[["core_share", "gini", "deletion", "randomized"]].isna().all()
+    assert table(result, "lime")["n_map"] == 4
+    assert any("integrated gradients are not defined: the logits differ" in note for note in result.notes)
+    assert any("Grad-CAM is not defined: no gradient of the logits" in note for note in result.notes)
+    assert not any("Grad-CAM looks at" in note for note in result.notes)
+    for method in ("integrated_gradients", "grad_cam"):
+        with pytest.raises(UnsupportedModel, match="gradient"):
+            attribution(subject, methods=(method,), operations=())
+
+
+def torchscript(how):
+    """A network as TorchScript."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(network()) if how == "script" else torch.jit.trace(network(), torch.rand(2, 3, 8, 8))
+
+
+@pytest.mark.parametrize("how", ["script", "trace"])
+def test_torchscript_has_all_but_grad_cam(how):
+    given = {"steps": 8, "operations": (), "pictures": 0, "lime_images": 2, "masks": 70}
+    result = attribution(Subject(torchscript(how), noise(4)), **given)
+    same = attribution(Subject(network(), noise(4)), **given)
+    for method in ("integrated_gradients", "lime"):
+        assert table(result, method)["core_share"] == pytest.approx(table(same, method)["core_share"], abs=1e-4)
+    assert any("Grad-CAM is not defined: the model is TorchScript" in note for note in result.notes)
+    with pytest.raises(UnsupportedModel, match="the model is TorchScript"):
+        attribution(Subject(torchscript(how), noise(4)), methods=("grad_cam",))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"images": 0}, "images"),
+        ({"methods": ()}, "methods"),
+        ({"methods": ("limes",)}, "methods"),
+        ({"lime_images": 0}, "lime_images"),
+        ({"cells": 0}, "cells"),
+        ({"steps": 0}, "steps"),
+        ({"operations": ("blur",)}, "operations"),
+        ({"masks": 64}, r"masks: 64 masks cannot tell 8 x 8 = 64 cells apart"),
+    ],
+)
+def test_options_outside_their_range(given, words):
+    with pytest.raises(SpecError, match=rf"^attribution.{words}"):
+        attribution(Subject(network(), noise(4)), **given)
+
+
+def test_more_cells_than_pixels():
+    subject = Subject(network(), noise(4))
+    with pytest.raises(DataError, match="9 x 9 cells are more than images of 8 x 8 have pixels; take at most 8"):
+        attribution(subject, cells=9)
+    assert attribution(subject, methods=("grad_cam",), cells=9, operations=()).options["cells"] == 9
+
+
 # Pictures
 
 
 def test_panels_have_the_same_rows_for_every_model():
     found = [
-        attribution(Subject(net, FRAMED), **{**QUICK, "pictures": 3, "masks": 50}).pictures
+        attribution(Subject(net, FRAMED), **{**QUICK, "pictures": 3, "masks": 70}).pictures
         for net in (testing.looks_at("square"), testing.looks_at("frame"))
     ]
     places = [[(one.figure, one.row, one.column) for one in pictures] for pictures in found]
@@ -608,6 +783,8 @@ def test_colors_say_for_and_against():
     assert blue[0, 1] > green[0, 1] > red[0, 1], "blue against it"
     assert red[1, 0] == green[1, 0] == blue[1, 0] == 255, "white says nothing"
     assert red[0, 0] < red[1, 1] <= 255, "half as strong, half as far from white"
+    nothing = pictures.signed(torch.tensor([[torch.nan, 1.0]])).astype(int)
+    assert nothing[0, 0].tolist() == [255, 255, 255], "what is no number says nothing"
     flat = pictures.heat(torch.zeros(2, 2), torch.full((3, 2, 2), 0.5))
     assert flat.min() == flat.max(), "no color where there is no attribution"
     over = pictures.heat(values, torch.full((3, 2, 2), 0.5)).astype(int)

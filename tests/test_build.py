@@ -68,6 +68,8 @@ def test_every_card_is_tested_here():
         "digits",
         "mnist",
         "patchmnist",
+        "shapes",
+        "shapes-scene",
         "svhn",
         "texturemnist",
     }

@@ -15,7 +15,8 @@ from biaskit.data import CORE, SPURIOUS, Source
 from biaskit.errors import SpecError
 from biaskit.images import ArrayImages
 
-NAMES = builders.__all__
+#: Those that plant in the images of a source.
+NAMES = [name for name in builders.__all__ if name != "shapes"]
 
 
 def rng(seed=0):

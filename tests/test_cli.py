@@ -10,6 +10,7 @@ import pytest
 
 import biaskit
 from biaskit import _build
+from biaskit._find_study import study_names
 from biaskit.cli import main
 from biaskit.disk import save_dataset
 from biaskit.home import home
@@ -141,7 +142,7 @@ def test_build_writes_a_folder_and_says_what_is_in_it(run, card, tmp_path):
     code, out, err = run("build", card(SHIFT), "--out", tmp_path / "out", "--seed", 3)
     assert code == 0
     lines = out.splitlines()
-    assert lines[0].startswith("Built mine: 1,797 images of 8 x 8 from digits, 20 groups, seed 3, in ")
+    assert lines[0].startswith("Built mine: 1,797 images of 8 x 8, from digits, 20 groups, seed 3, in ")
     assert lines[2].split() == ["split", "red", "blue", "total", "Cramer's", "V"]
     assert lines[3].split()[:4] == ["train", "947", "50", "997"]
     assert lines[4].split()[:4] == ["test", "400", "400", "800"]
@@ -248,13 +249,19 @@ def test_verify_names_the_changed_file(refused, tmp_path):
 # ---------------------------------------------------------------------------------------------------- list, show
 
 
+def listed(kind):
+    """What a list of a kind names, with its summary: of studies also the items."""
+    known = card_names(kind) if kind in CARDS else names(kind)
+    return {item: text for one in known for item, text in study_names(one).items()} if kind == "study" else known
+
+
 def test_list_of_everything(run):
     code, out, err = run("list")
     assert (code, err) == (0, "")
     blocks = [block.splitlines() for block in out.strip().split("\n\n")]
     assert [block[0] for block in blocks] == [plural(kind) for kind in [*CARDS, *KINDS]]
     for kind, block in zip([*CARDS, *KINDS], blocks, strict=True):
-        known = card_names(kind) if kind in CARDS else names(kind)
+        known = listed(kind)
         assert [line.split()[0] for line in block[1:]] == list(known)
         assert all(line.endswith(summary) for line, summary in zip(block[1:], known.values(), strict=True))
 
@@ -262,9 +269,8 @@ def test_list_of_everything(run):
 @pytest.mark.parametrize("kind", [*CARDS, *KINDS])
 def test_list_of_a_kind(kind, run):
     code, out, _ = run("list", plural(kind))
-    known = card_names(kind) if kind in CARDS else names(kind)
     assert code == 0
-    assert len(out.splitlines()) == len(known)
+    assert len(out.splitlines()) == len(listed(kind))
     assert run("list", kind)[1] == out
 
 
@@ -339,7 +345,7 @@ def test_runs_list(run, stored):
     head, line, total = out.splitlines()
     assert head.split() == ["arm", "seed", "data", "seconds", "MB", "finished", "run"]
     assert line.split() == ["plain", "3", "tiny", "1.2", "2.0", "2026-01-02T03:04:05Z", "0123456789abcdef"]
-    assert total == f"1 runs, 2 MB in {home() / 'runs'}"
+    assert total == f"1 run, 2 MB in {home() / 'runs'}"
 
 
 def test_runs_list_of_none(run):

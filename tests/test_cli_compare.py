@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 import pandas as pd
 import pytest
-from _shared import SEEDS, at_home, dataset_card, recipe_card, shared_home
+from _shared import SEEDS, at_home, dataset_card, recipe_card, shared_home, small
 from typer.testing import CliRunner
 
+import biaskit as bk
 from biaskit import runs
+from biaskit._train import Tick
 from biaskit.cli import app
+from biaskit.errors import BiaskitError
 
 
 @pytest.fixture
@@ -54,15 +58,37 @@ def test_train(call, card, tmp_path):
     assert result.exit_code == 0, result.output
     first, second = lines(result.stdout)
     assert re.fullmatch(
-        r"semcont, seed 1, on smalldigits: trained in \d+\.\d s; 1 epochs, last loss \d\.\d{4}", first
+        r"semcont, seed 1, on smalldigits: trained in \d+\.\d s; 1 epoch, last loss \d\.\d{4}", first
     ), first
     folder = next(path for path in (tmp_path / "h" / "runs").iterdir() if path.is_dir())
     assert second == f"run      {folder}  run.json  model.safetensors  history.csv  predictions.parquet"
     assert json.loads((folder / "run.json").read_text())["changes"] == ["stage.0.loss.alpha=0.3"]
     again = f"biaskit compare semcont --on {card} --set stage.0.loss.alpha=0.3"
-    assert lines(result.stderr) == [f"hint: {again} measures it over several seeds"]
+    head, last = lines(result.stderr)
+    assert re.fullmatch(
+        r"smalldigits \w{8}, 997 train, 800 test; 1 run \(semcont\); resnet_small, 1 epoch, cpu, \w+; seed 1", head
+    ), head
+    assert last == f"hint: {again} measures it over several seeds"
     again = call("train", "semcont", "--on", card, "--seed", 1, "--set", "stage.0.loss.alpha=0.3", home=tmp_path / "h")
     assert "stored already" in again.stdout
+
+
+def test_train_without_a_terminal_has_a_line_per_epoch(call, card, monkeypatch, tmp_path):
+    def fit(model, data, card, *, tick, **_):
+        for epoch in range(3):
+            for done in (0.5, 1.0):
+                tick(Tick(0, epoch, 3, done, 1234.5, 1.0 / (epoch + done)))
+        raise BiaskitError("enough")
+
+    monkeypatch.setattr(runs, "fit", fit)
+    result = call("train", "plain", "--on", card, "--set", "stage.0.epochs=3", home=tmp_path / "h")
+    head, *told = lines(result.stderr)
+    assert "resnet_small, 3 epochs, cpu" in head
+    assert told == [
+        "epoch 1 of 3   loss 1.000   1,234 images/s",
+        "epoch 2 of 3   loss 0.500   1,234 images/s",
+        "error: enough",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +166,33 @@ def test_compare_again_takes_the_stored_runs_and_replaces_its_folder(call, card,
     assert first.stdout == second.stdout
 
 
+def test_compare_with_options_of_analyzers(call, card, tmp_path):
+    """The recorded command asks for the same again."""
+    words = ["compare", "plain", "--on", card, "--seeds", "1", "--analyzers", "continuity,group_accuracy"]
+    changes = ["--set", "analyzer.continuity.images=50", "--set", "analyzer.continuity.levels=[1]"]
+    first = call(*words, *changes, "--out", "out")
+    assert first.exit_code == 0, first.output
+    told = json.loads((tmp_path / "out" / "result.json").read_text())
+    options = {one["analyzer"]: one["options"] for one in told["analyses"]}
+    assert (options["continuity"]["images"], options["continuity"]["levels"]) == (50, [1])
+    assert set(options) == {"continuity", "group_accuracy"}
+    assert told["arms"][0]["changes"] == []
+    again = call(*shlex.split(told["command"])[1:], "--json")
+    assert [one["options"] for one in json.loads(again.stdout)["analyses"]] == list(options.values())
+    # Without --analyzers the default ones have the option; from Python the same words are recorded.
+    other = call(*words[:6], *changes[:2], "--json")
+    defaults = {one["analyzer"]: one["options"] for one in json.loads(other.stdout)["analyses"]}
+    assert (defaults["continuity"]["images"], defaults["continuity"]["levels"]) == (50, [1, 2, 3, 4])
+    assert {"group_accuracy", "counterfactual_flips"} <= set(defaults)
+    with at_home(shared_home()):
+        asked = {"continuity": {"images": 50, "levels": [1]}, "group_accuracy": {}}
+        found = bk.compare(["plain"], small(), seeds=1, analyzers=asked).result
+    assert " ".join(shlex.split(found["command"])[7:]) == (
+        "--analyzers continuity,group_accuracy --set analyzer.continuity.images=50 --set analyzer.continuity.levels=[1]"
+    )
+    assert {one["analyzer"]: one["options"] for one in found["analyses"]} == options
+
+
 def test_compare_with_a_reference_and_named_analyzers(call, card):
     result = call(
         "compare", "plain", "aug", "semcont", "--on", card, "--seeds", SEEDS, "--reference", "plain",
@@ -164,6 +217,11 @@ def test_compare_with_a_reference_and_named_analyzers(call, card):
         (["plain", "aug", "--margin", "2"], "--margin 2"),
         (["plain", "aug", "--analyzers", "flips"], "no analyzer 'flips'"),
         (["plain", "aug", "--set", "jtt:stage.0.epochs=1"], "no arm 'jtt'"),
+        (["plain", "--set", "analyzer.continuity=5"], "is not analyzer.NAME.OPTION=VALUE"),
+        (["plain", "--set", "plain:analyzer.continuity.images=5"], "every arm is measured alike; leave plain: out"),
+        (["plain", "--set", "analyzer.continuty.images=5"], "no analyzer 'continuty'; nearest: continuity"),
+        (["plain", "--set", "analyzer.continuity.imagez=5"], "did you mean images?"),
+        (["plain", "--set", "analyzer.robustness.images=5"], "not among the analyzers asked for (group_accuracy, "),
     ],
 )
 def test_compare_refuses_in_one_line(call, card, monkeypatch, words, message):

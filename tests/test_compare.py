@@ -17,8 +17,9 @@ from biaskit._differences import differences
 from biaskit._plan import plan
 from biaskit.contrast import contrast
 from biaskit.errors import SpecError, StoreError, UnknownName
+from biaskit.evidence import Ground
 from biaskit.looks import record_look
-from biaskit.measures import Ground, headline
+from biaskit.measures import headline
 from biaskit.recipes import bind_arms
 
 DATA = answered(50)

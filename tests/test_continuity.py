@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import numpy as np
@@ -121,6 +122,27 @@ def test_scale_of_the_logits():
     assert one["discontinuity_rate"].between(0.01, 0.99).sum() > 15
 
 
+@pytest.mark.parametrize("scale", [1e-22, 1e25, 1e37])
+def test_ranks_do_not_depend_on_the_scale_of_the_logits(scale):
+    """Squares of logits above 1.8e19 or below 1e-22 are no float32."""
+    line = torch.tensor([[0.0], [1.0], [3.0]]) * scale
+    found = neighborhoods(line, np.zeros(3, int), torch.full((3, 1), 4.0).double() * scale**2)
+    assert found.rank[:, 0].tolist() == [2.0, 2.0, 1.0]
+    assert found.nearest.tolist() == [1, 0, 1]
+    np.testing.assert_allclose(found.distance, np.array([1.0, 1.0, 4.0]) * scale**2, rtol=1e-6)
+
+    # The rank of one of the four copies counts 23 others: all of them would be nearer, or none, were they not numbers.
+    data = unclipped(low=0, high=256)
+    one, other = (
+        continuity(Subject(Linear(scale=factor), data), levels=(1,), views=("pca", "tsne"))
+        for factor in (1.0, min(scale, 1e36))
+    )
+    for measure in ("discontinuity_rate", "median_rank", "nearest"):
+        np.testing.assert_array_equal(one.table[measure], other.table[measure])
+    np.testing.assert_allclose(one.table["nds"], other.table["nds"], rtol=1e-4)
+    assert [picture.figure for picture in one.pictures] == [picture.figure for picture in other.pictures]
+
+
 def test_against_plain_loops():
     rng = np.random.default_rng(1)
     spread = np.linspace(1, 25, 13)[:, None, None, None]  # the first images are nearer to each other
@@ -184,7 +206,7 @@ def test_neighborhoods_with_ties_and_repeated_points(points, moved):
             assert found.typical[i] == pytest.approx(np.mean(distances), rel=1e-12)
             assert found.rank[i, 0] == 1 + sum(one < moved for one in distances)
             assert found.rate[i, 0] == pytest.approx(np.mean([one < moved for one in distances]))
-            assert others[found.nearest[i]] == found.distance[i] == pytest.approx(min(distances))
+            assert others[found.nearest[i]] == min(distances) == pytest.approx(found.distance[i])
         else:
             assert found.nearest[i] == -1
             assert np.isnan([found.typical[i], found.distance[i], found.rank[i, 0], found.rate[i, 0]]).all()
@@ -257,27 +279,36 @@ def test_triples_are_those_of_the_largest_ratio():
     data = flat([[red, 50, 50] for red in reds], list("aaaaaab"))
     result = continuity(Subject(Means(), data), operations=("brightness",), levels=(2, 1), examples=2, views=())
     found = result.pictures
-    # sqrt(3) 16 = 27.7: nearer than that are 0 and 8 (ratio 12), 100 and 120 (1.92); 180 and 220 are 40 apart.
-    assert [one.row for one in found] == ["largest ratio, 1", "largest ratio, 2", "at random, 1", "at random, 2"]
-    assert {one.caption.split()[1] for one in found[:2]} == {"0", "1"}
-    assert {one.caption.split()[1] for one in found[2:]} == {"2", "3"}
+    # sqrt(3) 16 = 27.7: nearer than that are 0 and 8 (ratio 12), 100 and 120 (1.92); 180 and 220 are 40 apart. Both
+    # pairs are each other's nearest, and of each pair one stands for both.
+    assert [one.row for one in found] == ["largest ratio, 1", "largest ratio, 2"]
+    assert [re.findall(r"image (\d+)", one.caption) for one in found] == [["0", "1"], ["2", "3"]]
     assert {(one.figure, one.column) for one in found} == {("discontinuity", "")}
     assert result.notes == ()
-    one = next(one for one in found if one.caption.startswith("image 0 "))
-    assert one.caption == (
-        "image 0 (a), DS 0.0118 to its copy (brightness, level 1), 0.000984 to image 1 (a)"  # 3 (16/255)^2, (8/255)^2
-    )
-    height, width, _ = one.pixels.shape
-    assert height == 64
-    middles = one.pixels[32, [32, width // 2, width - 32]]
+    assert found[0].caption == (
+        "original: image 0, a; perturbed: brightness, level 1, DS 0.0118, rank 2; neighbor: image 1, a, DS 0.000984"
+    )  # 3 (16/255)^2, (8/255)^2
+    height, width, _ = found[0].pixels.shape
+    assert (height, width) == (64 + 10 + 4, 3 * 64 + 2 * 4)  # a line of words above three pictures
+    middles = found[0].pixels[height - 32, [32, width // 2, width - 32]]
     assert middles.tolist() == [[0, 50, 50], [16, 66, 66], [8, 50, 50]]
-    assert (one.pixels[:, 65] == 255).all()
+    assert (found[0].pixels[:, 65] == 255).all()
+    for left in (0, 68, 136):  # each has its word
+        assert (found[0].pixels[:10, left : left + 64] < 128).any()
+
+
+def test_no_triple_is_another_one_mirrored():
+    data = unclipped(60, low=0, high=256)
+    found = continuity(Subject(Linear(), data), examples=20, views=()).pictures
+    pairs = [tuple(re.findall(r"image (\d+)", one.caption)) for one in found]
+    assert len(pairs) == len(set(pairs)) > 10
+    assert not {(other, one) for one, other in pairs} & set(pairs)
 
 
 def test_triples_take_the_operation_that_moves_furthest():
     data = flat([[200, 40, 40], [203, 40, 40], [40, 200, 40], [40, 203, 40]], list("aabb"))
     (first, *_) = continuity(Subject(Means(), data), views=()).pictures
-    assert "(hue, level 1)" in first.caption
+    assert "perturbed: hue, level 1," in first.caption
     assert continuity(Subject(Means(), data), views=(), examples=0).pictures == ()
 
 

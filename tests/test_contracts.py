@@ -13,6 +13,7 @@ from _shared import batch
 from torch import nn
 
 from biaskit import testing
+from biaskit._build import draws_images
 from biaskit.data import CORE, SPURIOUS, TWIN, Dataset, Source
 from biaskit.images import ArrayImages
 from biaskit.registry import KINDS, bind, find, names, options, plural, singular
@@ -20,7 +21,7 @@ from biaskit.results import Column, Result
 from biaskit.subject import Subject
 
 EVERY = [(kind, name) for kind in KINDS for name in names(kind)]
-TINY = testing.tiny()
+TINY = testing.tiny(concepts=True)
 
 
 def each(kind):
@@ -98,10 +99,12 @@ def plant_two():
 @each("analyzer")
 def test_analyzer_contract(name):
     function, model = find("analyzer", name), Net()
+    # `left` and `right` have several meanings each.
+    given = {"synsets": {"left": "dog.n.01", "right": "cat.n.01"}} if "synsets" in options(function) else {}
     before = {key: one.clone() for key, one in model.state_dict().items()}
     table, state = TINY.table.copy(), torch.get_rng_state()
     images = pixels(TINY).clone()
-    result, again = function(Subject(model, TINY)), function(Subject(Net(), TINY))
+    result, again = function(Subject(model, TINY), **given), function(Subject(Net(), TINY), **given)
 
     assert isinstance(result, Result)
     assert result.analyzer == name
@@ -238,7 +241,7 @@ def test_loss_contract(name):
     function = find("loss", name)
     module = function(TINY)
     assert isinstance(module, nn.Module)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2))
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 2))
     images = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     one = batch(images, images.roll(1, 0), [0, 1] * 4, 0.5)
     kept, state = images.clone(), torch.get_rng_state()
@@ -277,7 +280,26 @@ def source(n=60, classes=3, size=16):
     return Source(ArrayImages(shapes), np.arange(n) % classes, tuple("abc"[:classes]), split, "x")
 
 
-@each("builder")
+PLANTING = [name for name in names("builder") if not draws_images(find("builder", name))]
+
+
+@pytest.mark.parametrize("name", [name for name in names("builder") if name not in PLANTING])
+def test_drawing_builder_contract(name):
+    function = find("builder", name)
+    data, again, other = (function(None, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert isinstance(data, Dataset)
+    pd.testing.assert_frame_equal(data.table, again.table)
+    assert not data.table.equals(other.table)
+    some = torch.arange(0, len(data), 97)
+    images = data.images.gather(some)
+    assert images.dtype == torch.uint8
+    assert images.shape == (len(some), *data.images.shape)
+    assert torch.equal(images, again.images.gather(some))
+    assert not torch.equal(images, other.images.gather(some))
+    assert {"train", "test"} <= set(data.splits)
+
+
+@pytest.mark.parametrize("name", PLANTING)
 def test_builder_contract(name):
     function, start = find("builder", name), source()
     kept = start.images.gather(torch.arange(60)).clone(), start.labels.copy()

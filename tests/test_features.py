@@ -1,14 +1,20 @@
 """Inner layers: names, activations, the deepest map, the head, drawing anew; and nothing left behind in the model."""
 
+import json
+import warnings
+
 import pytest
 import torch
 import torchvision
 from torch import nn
 
+import biaskit as bk
+from biaskit import testing
 from biaskit.errors import SpecError, UnknownName, UnsupportedModel
 from biaskit.features import deepest_map, features, find_layer, head, layers, redraw
 from biaskit.models import resnet18, resnet_small
 from biaskit.rng import scoped
+from biaskit.subject import Subject
 
 
 def images(count=2, side=16):
@@ -225,6 +231,68 @@ def test_a_head_that_is_not_there():
         head(changed, 2, images())
     with pytest.raises(UnsupportedModel, match="gives the 3 logits"):
         head(changed, 3)
+
+
+# TorchScript
+
+
+def scripted(model, how):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(model) if how == "script" else torch.jit.trace(model, images())
+
+
+@pytest.mark.parametrize("how", ["script", "trace"])
+def test_layers_of_torchscript_cannot_be_looked_at(how):
+    line = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 14 * 14, 2))
+    model = scripted(line, how)
+    for look in (
+        lambda: find_layer(model, "0"),
+        lambda: features(model, images(), "0"),
+        lambda: deepest_map(model, images()),
+        lambda: head(model, 2, images()),
+    ):
+        with pytest.raises(UnsupportedModel, match=r"the model is TorchScript \(.*; give the nn.Module"):
+            look()
+    assert redraw(model) == 0
+
+    # Around a part in TorchScript everything else can be looked at.
+    around = nn.Sequential(nn.Conv2d(3, 3, 1), model, nn.Linear(2, 2))
+    assert head(around, 2, images()) == "2"
+    assert deepest_map(around, images()) == "0"
+    with pytest.raises(UnsupportedModel, match="layer '1' is TorchScript"):
+        features(around, images(), "1")
+    with pytest.raises(UnsupportedModel, match=r"layer '1\.0' is TorchScript"):
+        features(around, images(), "1.0")
+
+
+# Subjects
+
+
+class AlwaysDropping(nn.Module):
+    def forward(self, x):
+        return nn.functional.dropout(x.flatten(1)[:, :2] + 1.0, training=True)
+
+
+def test_a_model_that_draws_at_random_is_told_apart_and_said(tmp_path):
+    data = testing.tiny()
+    state = torch.get_rng_state()
+    assert not Subject(AlwaysDropping(), data).steady
+    assert torch.equal(torch.get_rng_state(), state)
+    assert Subject(resnet_small(2), data).steady
+    assert Subject(nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(192, 2)), data).steady, "off in eval mode"
+    assert Subject(None, data, logits=torch.zeros(32, 2)).steady
+
+    for model, said in ((AlwaysDropping(), True), (resnet_small(2), False)):
+        bk.audit(model, data, analyzers=["group_accuracy"], device="cpu").save(tmp_path / str(said))
+        notes = json.loads((tmp_path / str(said) / "result.json").read_text()).get("notes", [])
+        assert any("different answers to the same images" in note for note in notes) == said
+
+
+def test_an_exported_program_is_refused():
+    program = torch.export.export(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), (torch.rand(2, 3, 8, 8),)).module()
+    with pytest.raises(UnsupportedModel, match="cannot be put in eval mode"):
+        bk.audit(program, testing.tiny(), device="cpu")
 
 
 # Drawn anew

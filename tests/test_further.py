@@ -345,7 +345,7 @@ def test_a_sweep_draws_the_main_measures_and_lists_all():
         r | {"metric": "parity", "title": "parity"} for r in result["sweep"]["rows"] if r["metric"] == "nds"
     ]
     assert [p.name for p in sweep.panels(result)] == ["accuracy, %", "DS, level 1, logit^2", "nDS, level 1"]
-    assert "1 more measures stand in the table" in sweep.caption(result)
+    assert "In the table: 1 more measure." in sweep.caption(result)
     assert [h.text for h in sweep.table(result).heads][-1] == "parity"
     for param, word in {"stage.0.loss.alpha": "alpha", "model.name": "model", "stage.1.epochs": "epochs"}.items():
         assert sweep.parameter({"sweep": {"param": param}}) == word

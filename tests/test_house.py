@@ -18,12 +18,12 @@ ROOT = Path(biaskit.__file__).parent
 #: From the ground up: a room imports from its own floor and from the floors below, never from above, and never in a
 #: circle. ``registry.find`` reaches upwards by name, which is what a registry is for.
 FLOORS = [
-    {"errors", "rng", "home", "results", "studycard"},
-    {"specs", "stats", "images", "features"},
-    {"metrics", "registry", "data", "telling"},
-    {"vision", "contrast", "describe", "perturbations", "distortions", "models"},
+    {"errors", "amounts", "rng", "home", "results", "studycard"},
+    {"specs", "stats", "images", "features", "concepts"},
+    {"metrics", "registry", "data", "telling", "wordnet"},
+    {"_asked", "_find_study", "vision", "contrast", "describe", "perturbations", "distortions", "models"},
     {"disk", "looks", "attacks", "builders", "sources", "losses"},
-    {"testing", "_build", "_train", "measures"},
+    {"testing", "_build", "_train", "evidence", "measures", "broden"},
     {"subject", "recipes"},
     {"runs", "analyzers", "output"},
     {"_assemble", "_audit", "_compare", "_differences", "_plan"},

@@ -143,9 +143,9 @@ def test_only_losses_that_compare_need_a_perturbation():
 @pytest.mark.parametrize(
     ("function", "options", "message"),
     [
-        (cross_entropy, {"perturbed_share": 1.5}, "perturbed_share: Input should be less than or equal to 1"),
-        (semantic_continuity, {"alpha": -1}, "alpha: Input should be greater than or equal to 0"),
-        (semantic_continuity, {"gradient": "none"}, "gradient: Input should be 'both', 'clean' or 'pair'"),
+        (cross_entropy, {"perturbed_share": 1.5}, "perturbed_share: must be less than or equal to 1"),
+        (semantic_continuity, {"alpha": -1}, "alpha: must be greater than or equal to 0"),
+        (semantic_continuity, {"gradient": "none"}, "gradient: must be 'both', 'clean' or 'pair'"),
         (semantic_continuity, {"alhpa": 1}, "alhpa is no option of semantic_continuity; did you mean alpha?"),
     ],
 )

@@ -64,6 +64,59 @@ def test_resnet18_is_torchvisions():
     assert torch.allclose(model(wider), other(2 * wider - 1), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "other"),
+    [("alexnet", {}, "alexnet"), ("vgg16", {}, "vgg16"), ("vgg16", {"batch_norm": True}, "vgg16_bn")],
+)
+def test_alexnet_and_vgg16_are_torchvisions(name, options, other):
+    with torch.device("meta"):  # half a gigabyte each, of which only names and shapes are compared
+        model = build(name, 1000, **options)
+        theirs = getattr(torchvision.models, other)(num_classes=1000)
+    mine = {key: value.shape for key, value in model.net.state_dict().items()}
+    assert mine == {key: value.shape for key, value in theirs.state_dict().items()}
+    assert str(model.net) == str(theirs)
+
+
+SMALL = [("alexnet", {}, 15), ("vgg16", {}, 16), ("vgg16", {"batch_norm": True}, 16)]
+
+
+@pytest.mark.parametrize(("name", "options", "smallest"), SMALL)
+def test_small_stems_take_small_images(name, options, smallest):
+    model = build(name, 7, stem="small", **options)
+    assert model.min_size == smallest
+    maps = []
+    model.net.features.register_forward_hook(lambda *parts: maps.append(tuple(parts[2].shape[-2:])))
+    for side in (smallest, 28, 32, 48):
+        x = torch.rand(2, 3, side, side)
+        before = x.clone()
+        assert model.eval()(x).shape == (2, 7)
+        assert torch.equal(x, before)
+        assert torch.equal(model(x), model(x))
+    expected = {"alexnet": [1, 2, 3, 5], "vgg16": [1, 1, 2, 3]}[name]
+    assert maps[::3] == [(one, one) for one in expected]
+    with pytest.raises(RuntimeError, match="too small"):
+        model(torch.rand(1, 3, smallest - 1, smallest - 1))
+    assert isinstance(model.net.classifier[6], nn.Linear)
+    again = build(name, 7, stem="small", **options).state_dict()
+    assert all(torch.equal(one, again[key]) for key, one in model.state_dict().items())
+    assert bool(torch.allclose(model.normalize(x), 2 * x - 1, atol=1e-6))
+
+
+@pytest.mark.parametrize(("name", "smallest"), [("alexnet", 63), ("vgg16", 32)])
+def test_the_imagenet_stems_say_how_small_images_may_be(name, smallest):
+    with torch.device("meta"):
+        model = build(name, 3).eval()
+        assert model.min_size == smallest
+        assert model(torch.rand(1, 3, smallest, smallest)).shape == (1, 3)
+        with pytest.raises(RuntimeError, match="too small"):
+            model(torch.rand(1, 3, smallest - 1, smallest - 1))
+
+
+def test_the_layers_of_the_small_vgg16_are_initialized_as_torchvisions():
+    weight = build("vgg16", stem="small").net.features[0].weight
+    assert weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.1)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (2, 5)])
 def test_a_convolution_on_a_small_map_is_the_convolution(size, stride):
@@ -126,6 +179,8 @@ def test_resnet_small_learns_in_a_few_steps():
         ("resnet18", {"stem": "tiny"}, "stem"),
         ("resnet_small", {"width": 0}, "width"),
         ("resnet18", {"width": 8}, "stem"),
+        ("vgg16", {"stem": "tiny"}, "stem"),
+        ("alexnet", {"batch_norm": True}, "batch_norm"),
     ],
 )
 def test_options_that_do_not_exist(name, options, message):
@@ -134,4 +189,4 @@ def test_options_that_do_not_exist(name, options, message):
 
 
 def test_listed():
-    assert set(names("model")) == {"resnet18", "resnet_small"}
+    assert set(names("model")) == {"alexnet", "resnet18", "resnet_small", "vgg16"}

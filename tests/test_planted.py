@@ -14,8 +14,9 @@ from biaskit import stats
 from biaskit._audit import audit_result
 from biaskit._differences import differences
 from biaskit.data import Dataset
+from biaskit.evidence import Ground
 from biaskit.images import ArrayImages
-from biaskit.measures import Ground, headline
+from biaskit.measures import headline
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 

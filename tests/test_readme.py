@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from biaskit._asked import analyzer_options, with_options
+from biaskit._audit import resolve_analyzers
 from biaskit.cli import app
 from biaskit.registry import KINDS, names
 from biaskit.specs import card_names
@@ -21,7 +25,7 @@ def test_python_blocks_run_one_after_the_other(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", TEXT, re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     namespace: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)
@@ -29,6 +33,18 @@ def test_python_blocks_run_one_after_the_other(
     printed = capsys.readouterr().out
     assert "answers change when only the color does" in printed
     assert "outdoors" in printed
+    assert "pgd-strong" in printed
+    assert "PGD at 8/255: " in printed
+
+
+def test_options_of_analyzers_are_as_the_readme_writes_them() -> None:
+    (command,) = re.findall(r"^biaskit compare .* --analyzers robustness,continuity \\\n.*$", TEXT, re.M)
+    words = shlex.split(command.replace("\\\n", " "))
+    changes, options = analyzer_options([after for word, after in itertools.pairwise(words) if word == "--set"])
+    bound = resolve_analyzers(with_options(words[words.index("--analyzers") + 1].split(","), options))
+    assert (changes, list(bound)) == ([], ["robustness", "continuity"])
+    assert bound["robustness"]["images"] == 200
+    assert bound["robustness"]["epsilons"] == (4 / 255, 8 / 255)
 
 
 def test_two_lines_set_everything_up() -> None:

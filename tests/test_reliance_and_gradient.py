@@ -393,6 +393,12 @@ def test_a_model_that_stops_the_gradient_is_refused(model, steps):
         input_gradient(Subject(model(), noise()), steps=steps)
 
 
+@pytest.mark.parametrize("given", [{"images": 1}, {"steps": 0}])
+def test_options_outside_their_range(given):
+    with pytest.raises(SpecError, match=f"^input_gradient.{next(iter(given))}"):
+        input_gradient(Subject(Linear(), noise()), **given)
+
+
 class Once(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):

@@ -19,7 +19,7 @@ from biaskit.analyzers._robustness_checks import _falls, _fools_more, _weaker, i
 from biaskit.analyzers._substitute import substitute_for
 from biaskit.data import Dataset
 from biaskit.errors import DataError, MissingExtra, SpecError
-from biaskit.measures import ArmEvidence
+from biaskit.evidence import ArmEvidence
 from biaskit.subject import Subject
 
 SIDE, PIXELS = 4, 48
@@ -373,11 +373,62 @@ def test_no_images():
         Bench(Subject(Linear(), DATA), np.empty(0, np.int64), 0.25)
 
 
-def test_an_epsilon_of_zero_changes_nothing():
-    result = robustness(Subject(Linear(), DATA), epsilon=0.0, epsilons=(), restarts=1)
-    small = {name: share for (name, level), share in accuracies(result).items() if level == 0}
-    assert set(small) == {"clean", "pgd", "pgd-strong", "noise", "fgsm", "transfer"}
-    assert len(set(small.values())) == 1
+def test_nothing_is_attacked_with_an_epsilon_or_step_of_zero():
+    subject = Subject(Linear(), DATA)
+    for name in ("epsilon", "step"):
+        for zero in (0, 0.0, "0/255"):
+            with pytest.raises(SpecError, match=rf"^robustness\.{name}: must be greater than 0"):
+                robustness(subject, **{name: zero})
+    curve = robustness(subject, epsilons=(0.0,), restarts=0, checks=False)
+    found = accuracies(curve)
+    assert found["pgd", 0] == found["clean", 0] > found["pgd", 8]
+
+
+def test_options_of_a_direct_call():
+    subject = Subject(Linear(), DATA)
+    for wrong, message in (
+        ({"steps": True}, r"robustness\.steps: .*integer"),
+        ({"restarts": 1.5}, r"robustness\.restarts: .*integer"),
+        ({"checks": "no"}, r"robustness\.checks: .*boolean"),
+        ({"epsilons": ("8/255", "x")}, r"robustness\.epsilons\.1: expected a number"),
+        ({"epsilons": 0.1}, r"robustness\.epsilons: "),
+        ({"epsilons": (float("nan"),)}, r"robustness\.epsilons: expected a finite number"),
+        ({"norm": "l2"}, "norm is no option of robustness"),
+    ):
+        with pytest.raises(SpecError, match=message):
+            robustness(subject, **wrong)
+    given = {"epsilon": np.float64(8 / 255), "epsilons": [np.float32(0.0625)], "checks": False, "restarts": 0}
+    assert robustness(subject, images=np.int64(20), **given).options["epsilons"] == (0.0625,)
+
+
+def test_a_model_may_write_over_its_input(honest):
+    class Overwriting(Linear):
+        def forward(self, images):
+            score = images.sub_(0.5).permute(0, 2, 3, 1).flatten(1) @ self.weight
+            return torch.stack([-score, score], dim=1)
+
+    result = robustness(Subject(Overwriting(), DATA), epsilons=EPSILONS)
+    pd.testing.assert_frame_equal(result.table, honest.table)
+    assert result.notes == honest.notes
+
+
+def test_pgd_gets_several_batches_and_the_model_one():
+    seen = []
+
+    class Counting(Linear):
+        def forward(self, images):
+            seen.append(len(images))
+            return super().forward(images)
+
+    bench = Bench(Subject(Counting(), planted(n=700, train=0)), np.arange(700), 0.25)
+    whole = bench.clean.correct.sum()
+    assert whole > 512
+    seen.clear()
+    attacked = bench.climb("pgd", 8 / 255, 10)
+    assert seen[:3] == [256, 256, 256]
+    assert max(seen) == 256
+    assert len({size for size in seen if size < 256}) < 12
+    np.testing.assert_array_equal(attacked.correct, expected(8 / 255, bench.subject.dataset))
 
 
 # AutoAttack

@@ -549,6 +549,25 @@ def test_log_ratio():
         stats.log_ratio(-a, a)
 
 
+def test_seed_difference_is_a_paired_t_or_welchs():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=5), rng.normal(0.5, 2, size=5)
+    paired = stats.seed_difference(a, b, n=40)
+    other = reference.ttest_rel(b, a)
+    ends = other.confidence_interval()
+    assert (paired.low, paired.high, paired.p) == pytest.approx((ends.low, ends.high, other.pvalue))
+    assert (paired.seeds, paired.n, paired.df) == (5, 40, 4)
+    apart = stats.seed_difference(a, b[:4], range(5), range(5, 9))
+    other = reference.ttest_ind(b[:4], a, equal_var=False)
+    ends = other.confidence_interval()
+    assert (apart.low, apart.high, apart.p) == pytest.approx((ends.low, ends.high, other.pvalue))
+    alone = stats.seed_difference([0.1], [0.2])
+    assert np.isnan(alone.estimate)
+    assert alone.reason == "one seed says nothing of other seeds"
+    with pytest.raises(DataError, match="missing or infinite"):
+        stats.seed_difference([0.1, np.nan], [0.2, 0.3])
+
+
 # Verdicts
 
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from _shared import answered, at_home, dataset_card, evidence, shared_home, small
 from _study_card import study_card
 from typer.testing import CliRunner
 
 import biaskit as bk
 from biaskit import runs
-from biaskit._findings import conditions, contrast, findings, measure
+from biaskit._find_study import find_study
+from biaskit._findings import conditions, contrast, distribution, findings, measure
 from biaskit._studies import reproduce
-from biaskit._study_plan import find_study, plan_study
+from biaskit._study_plan import plan_study
 from biaskit.cli import app
 from biaskit.errors import DataError, SpecError, UnknownName
-from biaskit.measures import Ground
+from biaskit.evidence import Ground
 from biaskit.results import Column, Result
 from biaskit.specs import card_names, load_card, read_toml
 from biaskit.studycard import Claim, Measure
@@ -28,7 +31,7 @@ from biaskit.studycard import Claim, Measure
 WU = "wu2021"
 PRESETS = ("smoke", "cpu", "gpu")
 
-# ------------------------------------------------------------------------------------------------- the shipped card
+# ------------------------------------------------------------------------------------------------ the shipped cards
 
 
 def test_the_items_of_the_paper():
@@ -124,6 +127,74 @@ def test_conditions_of_the_card_are_conditions_of_the_analyzers():
         assert found.n > 0 or "attribution" in what.analyzer, (name, found)
 
 
+NETWORKS = ("alexnet", "vgg16", "resnet18")
+
+
+def test_dong_has_every_table_and_figure_with_its_published_numbers():
+    card, items = find_study("dong2019")
+    assert [item.name for item in items] == ["table1", "table2", "table3", "fig3", "fig4", "fig5"]
+    published = {item.name: item.published for item in items}
+    assert list(published["table1"]["plug_in_natural"].values()) == [0.0162, 0.0161, 0.0296, 0.0287, 0.0261, 0.0251]
+    assert list(published["table1"]["plug_in_adversarial"].values()) == [0.0116, 0.0121, 0.0187, 0.022, 0.0133, 0.0206]
+    assert published["table2"]["object_natural"]["vgg16"] == 0.346
+    assert published["table2"]["object_adversarial"]["vgg16-adv"] == 0.174
+    assert published["table2"]["kept"]["resnet18"] == pytest.approx(12.2 / 57.5, abs=5e-4)
+    assert set(card.preset) == set(PRESETS)
+    for item in items:
+        assert item.published or "no number published" in item.notes[0]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_networks_of_dong_are_its_arms(preset):
+    try:
+        plan = plan_study("dong2019", preset=preset)
+    except DataError:
+        plan = plan_study("dong2019", preset=preset, on=bk.build("shapes", set=["builder.0.size=32"]))
+    item = plan.items[0]
+    assert plan.here(item)[-1] == "resnet18-control"
+    assert ("vgg16" in plan.here(item)) == (preset != "smoke")
+    losses = {arm.name: arm.card["stage"][0]["loss"]["name"] for arm in plan.arms_of(item)}
+    assert losses["alexnet"] == losses["resnet18-control"] == "cross_entropy"
+    assert losses["alexnet-adv"] == losses["resnet18-adv"] == "feature_matching"
+    for name in plan.here(item):
+        wanted = "resnet_small" if preset == "smoke" and name.startswith("resnet18") else name.partition("-")[0]
+        assert plan.arms["objects", name].card["model"]["name"] == wanted
+    control, constrained = (
+        plan.arms["objects", name].card["stage"][0] for name in ("resnet18-control", "resnet18-adv")
+    )
+    assert control["attack"] == constrained["attack"]
+    assert control["epochs"] == constrained["epochs"]
+
+
+def test_an_arm_of_a_card_may_have_a_name_and_changes_of_its_own(tmp_path):
+    named = ('[[arm]]\nrecipe = "aug"\n', '[[arm]]\nrecipe = "plain"\nname = "long"\nset = ["stage.0.epochs=7"]\n')
+    where = study_card(
+        tmp_path, dataset_card(shared_home()), named, ('["plain", "semcont"]', '["plain", "long", "semcont"]')
+    )
+    plan = plan_study(where)
+    epochs = {arm.name: arm.card["stage"][0]["epochs"] for arm in plan.arms_of(plan.items[0])}
+    assert epochs["long"] == 7 != epochs["plain"]
+    changed = plan_study(where, set=["long:stage.0.epochs=3"])
+    assert changed.arms["objects", "long"].card["stage"][0]["epochs"] == 3, "the user has the last word"
+
+
+def test_two_arms_of_one_name_are_an_error(tmp_path):
+    twice = ('[[arm]]\nrecipe = "aug"\n', '[[arm]]\nrecipe = "plain"\n')
+    with pytest.raises(SpecError, match="two arms are called plain"):
+        find_study(study_card(tmp_path, "nowhere.toml", twice))
+
+
+def test_an_arm_that_a_preset_leaves_out_keeps_its_published_number_and_its_claim(tmp_path):
+    left = ('recipe = "semcont"\npaper = "C"\n', 'recipe = "semcont"\npaper = "C"\npresets = ["full"]\n')
+    with at_home(shared_home()):
+        study = reproduce(f"{study_card(tmp_path, dataset_card(shared_home()), left)}-table1", seeds=1)
+    rows = study.table.set_index(["arm", "measure"])
+    assert rows.loc[("semcont", "accuracy"), "published"] == 0.75
+    assert rows.loc[("semcont", "accuracy"), "reason"] == "not measured in the preset smoke"
+    assert set(study.claims["finding"]) == {"inconclusive"}
+    assert study.claims["reason"].eq("not measured in the preset smoke").all()
+
+
 # --------------------------------------------------------------------------------------- numbers with known answers
 
 
@@ -162,6 +233,50 @@ def judged(a, b, claims, what=None, seeds=3, looks=1):
     found = {"a": arm(data, "a", {"a": scores(a)}, seeds), "b": arm(data, "b", {"a": scores(b)}, seeds)}
     measures = {"m": what or Measure(title="x", **LEVEL1)}
     return findings(claims, measures, found, Ground(data), looks=looks)
+
+
+def units(values):
+    """An analyzer that gave a number per seed and condition, and the units it is the mean of."""
+    rows = [{"seed": s, "level": k, "n": 8, "x": v} for k, row in values.items() for s, v in enumerate(row)]
+    details = [
+        {"seed": s, "level": k, "x": v + e} for k, row in values.items() for s, v in enumerate(row) for e in (-0.1, 0.1)
+    ]
+    columns = (Column("level", "", key=True), Column("n", ""), Column("x", "", better="higher"))
+    return Result("a", pd.DataFrame(rows), columns, details=pd.DataFrame(details))
+
+
+def test_a_number_that_seeds_have_once_is_compared_over_seeds():
+    data = answered()
+    low, high = [0.2, 0.3, 0.45], [0.4, 0.55, 0.6]
+    found = {"a": arm(data, "a", {"a": units({1: low})}), "b": arm(data, "b", {"a": units({1: high})})}
+    what, ground = Measure(title="x", **LEVEL1), Ground(data)
+    one = measure(found["b"], what, ground)
+    assert (one.value, one.n, one.seeds, one.over) == (pytest.approx(np.mean(high)), 8, 3, "seeds")
+    other = scipy.stats.ttest_rel(high, low)
+    ends = other.confidence_interval()
+    d = contrast(what, found["b"], found["a"], ground)
+    assert (d.estimate, d.low, d.high, d.p) == pytest.approx((0.2, ends.low, ends.high, other.pvalue))
+    assert findings([claim("higher")], {"m": what}, found, ground)[0]["finding"] == "holds"
+    broken = {**found, "a": arm(data, "a", {"a": units({1: [0.2, np.nan, 0.45]})})}
+    row = findings([claim("higher")], {"m": what}, broken, ground)[0]
+    assert (row["finding"], row["reason"]) == ("inconclusive", "a leaves x undefined for 1 of 3 seeds")
+
+
+def test_what_is_left_is_a_ratio_within_each_seed():
+    data = answered()
+    one = arm(data, "a", {"a": units({1: [0.5, 0.8, 0.5], 2: [0.25, 0.2, 0.5]})})
+    left = Measure(title="x", analyzer="a", column="x", where={"level": 2}, relative_to={"level": 1})
+    assert measure(one, left, Ground(data)).value == pytest.approx((0.5 + 0.25 + 1.0) / 3)
+    nothing = arm(data, "a", {"a": units({1: [0.5, 0.0, 0.5], 2: [0.25, 0.2, 0.5]})})
+    assert measure(nothing, left, Ground(data)).reason == "a leaves x undefined for 1 of 3 seeds"
+
+
+def test_the_units_of_a_network_as_shares_of_bins():
+    data = answered()
+    points = distribution(arm(data, "a", {"a": units({1: [0.2, 0.2, 0.7]})}), Measure(title="x", **LEVEL1), 2)
+    assert [point["x"] for point in points] == [0.25, 0.75]
+    assert [point["y"] for point in points] == pytest.approx([2 / 3, 1 / 3]), "two seeds below one half, one above"
+    assert points[0]["n"] == 6
 
 
 @pytest.fixture
@@ -273,7 +388,7 @@ def test_what_an_analyzer_does_not_give_is_inconclusive_and_keeps_its_place_in_t
     measures = {"m": Measure(title="x", **LEVEL1), "gone": Measure(title="y", analyzer="b", column="x")}
     first, second = findings([claim("higher"), claim("higher", measure="gone")], measures, found, Ground(data))
     assert first["finding"] == "holds"
-    assert (second["finding"], second["reason"]) == ("inconclusive", "b gives no x per image for b")
+    assert (second["finding"], second["reason"]) == ("inconclusive", "b could not run")
     assert np.isnan(second["estimate"])
 
 
@@ -528,7 +643,11 @@ def test_data_that_are_not_there(monkeypatch):
         (('presets = ["full"]', 'presets = ["fool"]'), "measure other names the preset fool"),
         (('data = "objects"\noriginal', 'data = "colors"\noriginal'), "has no data for the role colors"),
         (("margin = 0.5", "margins = 0.5"), "did you mean margin"),
-        (('analyzers = ["continuity"]', 'analyzers = ["continuty"]'), "measures continuity, which is not among"),
+        (('analyzers = ["continuity"]', 'analyzers = ["continuty"]'), "continuity, which is not among its .*; near"),
+        (('analyzer = "continuity"', 'analyzer = "continuty"'), "continuty, which is not among its .*; nearest"),
+        (('analyzers]\ncontinuity', 'analyzers]\ncontinuty'), "smoke.analyzers: no analyzer 'continuty'"),
+        (('analyzer = "continuity"\ncolumn = "ds"\nwhere = { perturbation = "hue" }', 'analyzer = "x"\ncolumn = "y"'),
+         "item table1 measures x, which is not among its analyzers"),
         (("images = 60", "imagez = 60"), "did you mean images"),
     ],
 )  # fmt: skip
@@ -536,6 +655,50 @@ def test_a_wrong_card(change, message, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "fit", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises((SpecError, UnknownName), match=message):
         reproduce(study_card(tmp_path, dataset_card(shared_home()), change))
+
+
+def test_an_analyzer_that_is_not_there(tmp_path):
+    """Whether or not an item measures it, and before anything is built."""
+    unused = '[measure.gone]\ntitle = "x"\nanalyzer = "robustnes"\ncolumn = "accuracy"\n\n[[item]]\nname = "table1"'
+    path = study_card(tmp_path, "nowhere.toml", ('[[item]]\nname = "table1"', unused))
+    with pytest.raises(
+        SpecError, match=r"paper.toml: measure.gone.analyzer: no analyzer 'robustnes'; nearest: robustn"
+    ):
+        find_study(path)
+    both = [(f'{key} = {old}', f'{key} = {new}') for key, old, new in (
+        ("analyzers", '["continuity"]', '["continuty"]'), ("analyzer", '"continuity"', '"continuty"'),
+    )]  # fmt: skip
+    with pytest.raises(SpecError, match=r"paper.toml: .*: no analyzer 'continuty'; nearest: continuity"):
+        find_study(study_card(tmp_path, "nowhere.toml", *both))
+
+
+@pytest.mark.parametrize("name", ["torn.toml", "torn.toml-table1", "torn.toml_table1", "torn.tomlx"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('version = 1\nsummary = "s"\npaper = "p"\narm = [{ recipe = "plain" }]\npreset = {}\n', "item is missing"),
+        ('version = 1\nitem = [{ title = "t" }]\n', "torn.toml: .* is missing"),
+        ("version = 1\nitem = 3\n", "torn.toml: "),
+    ],
+)
+def test_a_card_without_items_or_names(name, text, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("torn.toml").write_text(text)
+    with pytest.raises(SpecError, match=message):
+        find_study(name)
+
+
+def test_options_of_analyzers_reach_every_item_that_has_them(card):
+    plan = plan_study(card, set=["analyzer.continuity.images=7", "semcont:stage.0.loss.alpha=2.0"])
+    assert plan.analyzers["table1"]["continuity"]["images"] == 7
+    assert plan.analyzers["table1"]["continuity"]["levels"] == (1, 2), "the preset's own stay"
+    assert plan.arms["objects", "semcont"].card["stage"][0]["loss"]["alpha"] == 2.0
+    with pytest.raises(
+        SpecError, match=r"--set analyzer.robustness: .* does not use the analyzer robustness; it has: con"
+    ):
+        plan_study(card, set=["analyzer.robustness.images=7"])
+    with pytest.raises(SpecError, match=r"analyzer continuity.imagez is no option of continuity; did you mean images"):
+        plan_study(card, set=["analyzer.continuity.imagez=7"])
 
 
 def test_a_fraction_is_a_number():
@@ -615,13 +778,50 @@ def test_ctrl_c_keeps_what_is_finished(call, card, monkeypatch, tmp_path):
 
 def test_list_and_show(call):
     done = call("list", "studies")
-    assert done.stdout.split()[0] == WU
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        name for one in ("dong2019", WU) for name in [one, *(f"{one}-{item.name}" for item in find_study(one)[1])]
+    ]
+    assert re.search(r"wu2021-table2 +Table 2: robust accuracy", done.stdout)
     assert call("list", "study").stdout == done.stdout
     shown = call("show", WU).stdout
     assert shown.startswith("wu2021, study, version 1: ")
     assert "try      biaskit reproduce wu2021-table2" in shown
-    for text in ("table2", "fig13", "smoke", "gpu", "R18ADV+C"):
+    for text in ("wu2021-table2", "wu2021-fig13", "smoke", "gpu", "R18ADV+C"):
         assert text in shown
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    at = lines.index(
+        "preset cpu 3 seeds; about an hour on two idle cores; estimated from short runs and the runs of single items"
+    )
+    assert lines[at + 1 : at + 3] == [
+        "objects CIFAR-10 (JPEG) (cifar10-jpeg); in place of the paper's",
+        "colors colormnist; as in the paper",
+    ]
+
+
+def test_show_an_item(call, card):
+    shown = call("show", "wu2021-table2")
+    assert shown.exit_code == 0
+    lines = [" ".join(line.split()) for line in shown.stdout.splitlines()]
+    assert lines[0] == "wu2021-table2, item of wu2021: Table 2: robust accuracy"
+    for line in (
+        "original CIFAR-100",
+        "arms plain, aug, semcont, adv, adv-semcont",
+        "measured robustness, input_gradient",
+        "objects CIFAR-100 (cifar100); as in the paper",
+        "measure clean accuracy, %; published on CIFAR-100, ResNet-18, one training: plain 66.99, semcont 67.01, "
+        "adv 63.8, adv-semcont 59.62",
+        "claim the constraint keeps the clean accuracy, within 2 points: semcont - plain, clean accuracy: expected not "
+        "lower by more than 2 points",
+        "try biaskit reproduce wu2021-table2",
+    ):
+        assert line in lines, line
+    assert not [line for line in lines if line.startswith("colors")], "no data of other items"
+    assert call("show", "wu2021_table2").stdout == shown.stdout
+    assert "semcont with stage.0.loss.alpha = 0.0, 1.0" in call("show", f"{card}-fig4").stdout
+    assert f"try      biaskit reproduce {card}-fig4" in call("show", f"{card}-fig4").stdout
+    wrong = call("show", "wu2021-tabel2")
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert "no entry 'wu2021-tabel2'; nearest: wu2021-table2" in wrong.stderr
 
 
 # ------------------------------------------------------------------------------------------------------------- smoke

@@ -124,6 +124,37 @@ def test_what_was_run_is_told(page):
     assert real.count("plain (2 epochs)") == 1
 
 
+def test_time_tells_what_it_does_not_hold():
+    result = study()
+    result["runs"] = [{"stored": stored, "seconds": 40.0} for stored in (True, True, False)]
+    time = dict(told.ran(result))["Time"]
+    assert time.endswith("; 2 of 3 runs were stored before, their training, 1 min 20 s, is not in it")
+    assert time in study_markdown(result)
+    assert time in section(render(result), "run")[1]
+    result["runs"] = [{"stored": True, "seconds": None}]
+    assert dict(told.ran(result))["Time"].endswith("; 1 of 1 run was stored before, its training is not in it")
+    result["runs"] = [{"stored": False, "seconds": 40.0}]
+    assert "stored" not in dict(told.ran(result))["Time"]
+
+
+def test_one_is_not_many():
+    result = real_study()
+    for arm in result["arms"]:
+        arm["epochs"] = 1
+    assert "(1 epoch)" in dict(told.ran(result))["Arms"]
+    assert not re.search(r"\b1 (epochs|runs|seeds|points|rows|arms)\b", study_markdown(result))
+    claim = {"contrast": "a - b", "measure": "accuracy", "expect": "not lower", "margin": 0.01, "unit": "%"}
+    assert told.expected(claim).endswith("not lower by more than 1 point")
+
+
+def test_cards_show_pixel_distances_as_fractions():
+    result = study()
+    result["arms"][0]["card"] = {"stage": [{"attack": {"name": "pgd", "epsilon": 8 / 255, "step": 2 / 255}}]}
+    page = Reader(render(result)).text
+    assert '"epsilon": "8/255"' in page
+    assert "0.0313" not in page
+
+
 def test_published_stands_beside_measured(page):
     source, text = section(page, "item_table2")
     assert "clean accuracy, % plain 66.99 90.0 87.0 to 93.0 1,000 5" in text
@@ -138,7 +169,7 @@ def test_published_stands_beside_measured(page):
     assert "not measured in the preset smoke" in section(real, "item_table2")[1]
     claims = section(real, "claims")[1]
     assert "semcont / plain, adversarial accuracy: expected lower not published 0.36 ratio 0.21 to 0.41" in claims
-    assert "expected not lower by more than 1 points" in claims
+    assert "expected not lower by more than 1 point " in claims
 
 
 def test_what_nobody_published_takes_no_column():

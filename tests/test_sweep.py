@@ -13,6 +13,8 @@ from biaskit import runs
 from biaskit._sweep import parse_param, swept_arms
 from biaskit.cli import app
 from biaskit.errors import SpecError, UnknownName
+from biaskit.telling import sweep as telling
+from biaskit.telling.numbers import ASCII
 
 ALPHA = "stage.0.loss.alpha"
 FAST = ["group_accuracy", "counterfactual_flips"]
@@ -80,6 +82,25 @@ def test_names():
     assert names == ["plain lr=0.0001", "plain lr=0.01"]
 
 
+def test_values_of_the_same_six_digits_have_names_of_their_own():
+    """And so have they in the table and the figures."""
+    data = small()
+    names = [arm.name for arm in swept_arms("semcont", ALPHA, [0.1, 0.1000000001, 1 / 3], data)]
+    assert names == ["semcont alpha=0.1", "semcont alpha=0.1000000001", "semcont alpha=0.333333"]
+    told = {"sweep": {"param": ALPHA, "values": [0.1, 0.1000000001, 1 / 3, 1]}}
+    assert [telling._value(told, v, ASCII) for v in told["sweep"]["values"]] == ["0.1", "0.1000000001", "0.333333", "1"]
+    long = [["hue", "contrast", "brightness"] * 3, ["hue", "contrast", "brightness"] * 3 + ["hue"]]
+    with pytest.raises(SpecError, match=r"--param .*: \[.*\] and \[.*\] would both be called semcont operations=hue"):
+        swept_arms("semcont", "stage.0.perturbation.operations", long, data)
+
+
+def test_pixel_distances_are_fractions():
+    names = [arm.name for arm in swept_arms("adv", "stage.0.attack.epsilon", [4 / 255, "8/255", 0.1], small())]
+    assert names == ["adv epsilon=4_255", "adv epsilon=8_255", "adv epsilon=0.1"]
+    told = {"sweep": {"param": "stage.0.attack.epsilon", "values": [4 / 255, "8/255"]}}
+    assert [telling._value(told, v, ASCII) for v in told["sweep"]["values"]] == ["4/255", "8/255"]
+
+
 @pytest.mark.parametrize(
     ("text", "values"),
     [
@@ -107,12 +128,35 @@ def test_a_param_that_cannot_be_read(text):
         ("semcont", ALPHA, [0.1, 1.0, 0.1], "are the same training"),
         ("semcont", ALPHA, [1, 1.0], "are the same training"),
         ("semcont", ALPHA, [-1.0, 1.0], "greater than or equal to 0"),
-        ("semcont", "stage.0.loss.alfa", [0, 1], "did you mean stage.0.loss.alpha"),
+        ("semcont", "stage.0.loss.alfa", [0, 1], "^--param stage.0.loss.alfa=0: .* did you mean stage.0.loss.alpha"),
+        ("semcont", "stage.3.loss.alpha", [0, 1], "^--param stage.3.loss.alpha=0: the recipe has no key"),
+        ("semcont", ALPHA, [0.0, float("nan")], "^--param stage.0.loss.alpha=nan: .* is finite"),
+        ("semcont", ALPHA, [0.0, float("inf")], "^--param stage.0.loss.alpha=inf: .* is finite"),
+        ("semcont", "model", [{"name": "resnet_small", "width": float("nan")}, "x"], "^--param model=.* is finite"),
     ],
 )
 def test_what_cannot_be_swept(recipe, param, values, message):
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(SpecError, match=message) as error:
         swept_arms(recipe, param, values, small())
+    assert "--set" not in str(error.value)
+
+
+def test_what_is_wrong_with_a_change_is_said_of_the_change():
+    with pytest.raises(SpecError, match=r"^--set 'stage.0.epochz=1': no arm has the key"):
+        swept_arms("semcont", ALPHA, [0, 1], small(), ["stage.0.epochz=1"])
+
+
+def test_analyzers_with_options_are_recorded(swept):
+    with at_home(shared_home()):
+        found = bk.sweep(
+            "semcont", ALPHA, [0.0, 3], small(), seeds=1, analyzers={"continuity": {"images": 40, "views": []}},
+            set=["analyzer.continuity.levels=[1]"],
+        )  # fmt: skip
+    words = "--analyzers continuity --set analyzer.continuity.images=40 --set 'analyzer.continuity.views=[]'"
+    end = "--set 'analyzer.continuity.levels=[1]' --param stage.0.loss.alpha=0.0,3"
+    assert found.result["command"].endswith(f" --seeds 1 {words} {end}")
+    (told,) = found.result["analyses"]
+    assert (told["options"]["images"], told["options"]["levels"], told["options"]["views"]) == (40, [1], [])
 
 
 def test_a_recipe_that_is_not_there():
@@ -160,6 +204,8 @@ def test_the_command(call, swept, tmp_path):
     [
         (["semcont", "--param", f"{ALPHA}=0,1", "--param", "stage.0.epochs=1,2"], "a sweep changes one option"),
         (["semcont", "--param", f"{ALPHA}=0"], "needs two values or more"),
+        (["semcont", "--param", f"{ALPHA}=0,nan"], "--param stage.0.loss.alpha=nan: a value to train with is finite"),
+        (["semcont", "--param", "stage.0.loss.alfa=0,1"], "error: --param stage.0.loss.alfa=0: the recipe has no key"),
         (["semcon", "--param", f"{ALPHA}=0,1"], "nearest: semcont"),
         (["semcont", "--param", ALPHA], "is not KEY=VALUE,VALUE"),
     ],

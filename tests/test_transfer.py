@@ -1,6 +1,7 @@
 """Transfer to other data: a new head on frozen features, fine-tuning, and what is left of a shortcut."""
 
 import shutil
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from biaskit.analyzers import _targets, _transfer, transfer
 from biaskit.data import Dataset
 from biaskit.disk import save_dataset
 from biaskit.errors import DataError, SpecError, UnknownName, UnsupportedModel
+from biaskit.models import resnet_small
 from biaskit.rng import derive, scoped, torch_generator
 from biaskit.stats import wilson
 from biaskit.subject import Subject
@@ -267,6 +269,38 @@ def test_the_untrained_network_is_the_same_for_every_model(stored):
     assert found[1].samples["correct"][:32].mean() == 0.5
 
 
+def test_the_untrained_network_is_transferred_once_for_all_runs(stored, trained):
+    data = tiny()
+    name, given = stored(data), {"epochs": 1}
+    models = [resnet_small(2, width=4) for _ in range(2)]
+    first, second = (transfer(Subject(model, data), to=(name,), **given) for model in models)
+    assert len(trained) == 3, "each model, and once the network that both are when drawn anew"
+    for column in ("untrained", "flip_rate_untrained"):
+        assert first.table[column].tolist() == second.table[column].tolist()
+    assert not any(torch.equal(a, b) for a, b in zip(*(one.parameters() for one in models), strict=True) if a.dim() > 1)
+
+    # What is different in any way is another network, another target or another training.
+    other = resnet_small(2, width=4)
+    other.net.relu = nn.LeakyReLU(0.2)
+    transfer(Subject(other, data), to=(name,), **given)
+    assert len(trained) == 5
+    transfer(Subject(models[0], data), to=(name,), epochs=1, lr=0.02)
+    assert len(trained) == 7
+    transfer(Subject(models[0], data), to=(stored(tiny(train=(0.75, 0.25)), "other"),), **given)
+    assert len(trained) == 9
+
+
+def test_a_network_that_holds_what_cannot_be_compared_is_transferred_each_time(stored, trained):
+    class Local(Net):
+        def __init__(self):
+            super().__init__()
+            self.own = lambda x: x
+
+    for count in (2, 4):
+        transfer(Subject(Local(), tiny()), to=(stored(tiny()),), epochs=1)
+        assert len(trained) == count
+
+
 def test_features_that_cannot_be_drawn_anew_have_no_untrained_network(stored):
     found = transfer(Subject(Reader(square, 1), tiny()), to=(stored(tiny()),), modes=("probe",))
     assert found.table[["untrained", "flip_rate_untrained"]].isna().all(axis=None)
@@ -385,10 +419,59 @@ def test_features_that_are_not_finite_are_refused(stored):
         transfer(Subject(model, tiny()), to=(stored(tiny()),), head="head", **PROBE)
 
 
+@pytest.mark.parametrize("how", ["script", "trace"])
+def test_torchscript_is_refused(stored, how):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = (
+            torch.jit.script(Net().eval()) if how == "script" else torch.jit.trace(Net().eval(), torch.rand(2, 3, 8, 8))
+        )
+    for given in ({}, {"head": "head"}):
+        with pytest.raises(UnsupportedModel, match="the model is TorchScript"):
+            transfer(Subject(model, tiny()), to=(stored(tiny()),), **given)
+
+
+def test_a_model_that_cannot_be_trained_on_is_refused(stored):
+    class Frozen(Net):
+        @torch.no_grad()
+        def forward(self, images):
+            return super().forward(images)
+
+    name = stored(tiny())
+    with pytest.raises(UnsupportedModel, match=r"cannot be trained on: .* does not require grad.*; modes = probe"):
+        transfer(Subject(Frozen(), tiny()), to=(name,), epochs=1, untrained=False)
+    assert transfer(Subject(Frozen(), tiny()), to=(name,), **PROBE).table["accuracy"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        ({"to": ()}, "to"),
+        ({"modes": ()}, "modes"),
+        ({"modes": ("probes",)}, "modes.0"),
+        ({"epochs": 0}, "epochs"),
+        ({"lr": -1.0}, "lr"),
+        ({"images": 0}, "images"),
+    ],
+)
+def test_options_outside_their_range(given, option):
+    with pytest.raises(SpecError, match=rf"^transfer\.{option}"):
+        transfer(Subject(Net(), tiny()), **given)
+
+
+def test_gray_images_of_a_network_that_takes_both(stored):
+    gray = Dataset.from_arrays(np.zeros((4, 8, 8, 1), np.uint8), [0, 1, 0, 1], split=["train"] * 2 + ["test"] * 2)
+    model = resnet_small(2, width=4)
+    found = transfer(Subject(model, gray), to=(stored(tiny()),), epochs=1, untrained=False)
+    assert found.table["accuracy"].notna().all()
+
+
 def test_a_model_for_gray_images_is_refused(stored):
     data = Dataset.from_arrays(np.zeros((4, 8, 8, 1), np.uint8), [0, 1, 0, 1], split=["train"] * 2 + ["test"] * 2)
     model = nn.Sequential(nn.Conv2d(1, 2, 8), nn.Flatten(), nn.Linear(2, 2))
-    with pytest.raises(UnsupportedModel, match=r"the model cannot take images \(1, 3, 8, 8\)"):
+    with pytest.raises(
+        UnsupportedModel, match=r"the model cannot take images \(1, 3, 8, 8\): .*it takes gray images alone: put x.mean"
+    ):
         transfer(Subject(model, data), to=(stored(tiny()),))
 
 

@@ -6,11 +6,14 @@ __all__ = [
     "attribution",
     "continuity",
     "counterfactual_flips",
+    "dissection",
     "group_accuracy",
     "input_gradient",
+    "neuron_consistency",
     "parity",
     "robustness",
     "semantic_reliance",
+    "top_images",
     "transfer",
 ]
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from biaskit._train import EVAL_BATCH
 from biaskit.attacks._common import predicted
 from biaskit.attacks._pgd import pgd
 from biaskit.errors import DataError
@@ -17,6 +18,9 @@ from biaskit.rng import torch_generator
 from biaskit.subject import Subject
 
 __all__ = ["Attack", "Bench", "Bools", "Outcome"]
+
+#: Batches that PGD gets at once.
+POOL = 4
 
 Bools = npt.NDArray[np.bool_]
 #: Images (B, C, H, W) and their labels (B,) to attacked images.
@@ -65,7 +69,7 @@ class _Anchored(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model(images)
+        logits: Tensor = self.model(images.clone())  # it may write over what it is given
         return logits + 0.0 * images.flatten(1).sum(dim=1, keepdim=True)
 
 
@@ -92,17 +96,21 @@ class Bench:
 
     def run(
         self, name: str, attack: Attack, standing: Bools, *, epsilon: float, steps: int = 0, restarts: int = 0,
-        per_group: bool = False,
+        per_group: bool = False, batches: int = 1,
     ) -> Outcome:  # fmt: skip
-        """Attack the images that still stand; what an attack gives back is shown to the model again."""
+        """Attack the images that still stand; what an attack gives back is shown to the model again.
+
+        ``batches`` is how many of them an attack gets at once that divides them itself.
+        """
         correct, moved = standing.copy(), np.zeros_like(standing)
         places = np.flatnonzero(standing)
         done = 0
-        for rows, images in self.subject.batches(self.rows[places]) if len(places) else ():
+        for rows, images in self.subject.batches(self.rows[places], batches * EVAL_BATCH) if len(places) else ():
             here = places[done : done + len(rows)]
             labels = torch.from_numpy(self.labels[here]).to(images.device)
             changed = attack(images, labels)
-            correct[here] = (predicted(self.model, changed) == labels).cpu().numpy()
+            answers = torch.cat([predicted(self.model, part) for part in torch.split(changed, EVAL_BATCH)])
+            correct[here] = (answers == labels).cpu().numpy()
             moved[here] = (changed != images).flatten(1).any(dim=1).cpu().numpy()
             done += len(rows)
         return Outcome(name, epsilon, steps, restarts, correct, moved, per_group)
@@ -142,4 +150,6 @@ class Bench:
             steps=steps,
             restarts=restarts if random_start else 0,
             per_group=per_group,
+            # What leaves early makes room for others.
+            batches=POOL if through is None else 1,
         )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -23,11 +24,13 @@ from biaskit.analyzers._attribution_methods import (
     pass_size,
 )
 from biaskit.analyzers._attribution_pictures import enlarged, heat, image_pixels, signed
+from biaskit.analyzers._attribution_stability import stability, unchanged, unchanged_notes
 from biaskit.analyzers._groups import group_columns, grouped
 from biaskit.data import CORE, SPURIOUS, Dataset
-from biaskit.errors import UnsupportedModel
+from biaskit.errors import DataError, SpecError, UnsupportedModel
 from biaskit.features import deepest_map, features, find_layer, redraw
-from biaskit.perturbations._photometric import AMOUNTS, Operation, change
+from biaskit.perturbations._photometric import Operation
+from biaskit.registry import bind
 from biaskit.results import Column, Picture, Result
 from biaskit.rng import numpy_generator, scoped
 from biaskit.stats import wilson
@@ -43,6 +46,11 @@ TITLES: Mapping[str, str] = {
     "integrated_gradients": "integrated gradients",
     "grad_cam": "grad-cam",
     "lime": "lime",
+}
+_SAID: Mapping[str, str] = {
+    "integrated_gradients": "integrated gradients are",
+    "grad_cam": "Grad-CAM is",
+    "lime": "LIME is",
 }
 #: A smaller map says nothing about where.
 SMALLEST_MAP = 4
@@ -60,11 +68,25 @@ _SCORES = (
     Column("deletion", "area under the label's probability while the strongest pixels are taken away", "", "lower"),
     Column("insertion", "area under the label's probability while the strongest pixels are put in", "", "higher"),
     Column(
-        "stability", "cosine of the map and that of a perturbed copy, level 1, mean over perturbations", "", "higher"
+        "stability",
+        "cosine of the map and that of a perturbed copy, level 1, mean over the perturbations that change the image",
+        "",
+        "higher",
     ),
     Column("randomized", "rank correlation with the map of the same network drawn anew; 1 = blind to it", "", "lower"),
     Column("completeness", "miss of the sum of integrated gradients, over the difference of the logits", "", "lower"),
 )
+#: Count -> the score whose images it counts, and what is said of these images.
+_COUNTS: Mapping[str, tuple[str, str]] = {
+    "n_map": ("gini", "images whose map is not zero everywhere"),
+    "n_core": ("core_share", "of these, images with core pixels"),
+    "n_spurious": ("spurious_share", "of these, images with pixels of the shortcut"),
+    "n_deletion": ("deletion", "images with a map and a probability all along the way"),
+    "n_insertion": ("insertion", "images with a map and a probability all along the way"),
+    "n_stability": ("stability", "images that a perturbation changes, with no map that is zero everywhere"),
+    "n_randomized": ("randomized", "images whose map and that of the network drawn anew both vary"),
+    "n_completeness": ("completeness", "images whose logit differs from that of a black image"),
+}
 #: Score -> its smallest and largest value.
 _LIMITS = {"total_variation": (0.0, np.inf), "completeness": (0.0, np.inf), "stability": (-1, 1), "randomized": (-1, 1)}
 
@@ -85,7 +107,7 @@ def attribution(
     """Where in the image an answer comes from, and whether the maps that say so can be trusted.
 
     What is explained is always the true label: its logit for integrated gradients (from a black image, midpoint rule)
-    and Grad-CAM, its probability for LIME (ridge regression on a grid of cells, hidden ones in the image's mean
+    and Grad-CAM, its probability for LIME (linear regression on a grid of cells, hidden ones in the image's mean
     color). Integrated gradients that do not add up to the difference of the logits within 2 % are computed again with
     four times the steps.
 
@@ -110,38 +132,57 @@ def attribution(
     steps : int
         Points on the path of integrated gradients.
     masks : int
-        Masks of an image in LIME.
+        Masks of an image in LIME, more than there are cells.
     cells : int
-        LIME's cells along each side of the image.
+        LIME's cells along each side of the image, at most as many as pixels.
     operations : tuple of 'brightness', 'contrast', 'saturation', 'hue'
-        Perturbations (level 1) under which a map should stay; none leaves ``stability`` NaN.
+        Perturbations (level 1) under which a map should stay. Of an image those count that change it: a gray one has
+        no color to change. Without any ``stability`` is NaN.
 
     Returns
     -------
     Result
         Per method a row ``all`` and a row per group: the mean of every score over the images where it is defined,
         with 95 % intervals over images (t; Wilson for ``pointing``). ``n_map`` counts maps that are not zero
-        everywhere, ``n_core`` and ``n_spurious`` those whose image has such pixels. ``samples`` has ``row``,
-        ``method`` and every score. ``completeness`` is about integrated gradients alone.
+        everywhere, for ``total_variation`` and ``gini``; every other score has a count of its own, ``n_core`` and
+        ``n_spurious`` also for pointing and chance. ``samples`` has ``row``, ``method`` and every score.
+        ``completeness`` is about integrated gradients alone. A method that the model does not allow has NaN, and a
+        note says why.
 
     Raises
     ------
     UnknownName, SpecError
-        A layer that is not there, or one of several.
+        A layer that is not there, or one of several; an option outside its range; no more masks than cells.
+    DataError
+        More cells than pixels.
     UnsupportedModel
-        A named layer without a map of 4 x 4; no such layer at all where Grad-CAM alone was asked for. Next to other
-        methods its rows are NaN then, and a note says why.
+        A named layer without a map of 4 x 4; a model that allows none of the methods: no such layer, no gradient, NaN
+        for images with hidden cells.
 
     References
     ----------
     Wu et al., arXiv 2011.09789, Figures 11 to 13, which show maps and no numbers. Adebayo et al., Sanity checks for
     saliency maps, NeurIPS 2018 (network drawn anew).
     """
+    options = {
+        "methods": methods,
+        "images": images,
+        "lime_images": lime_images,
+        "pictures": pictures,
+        "layer": layer,
+        "steps": steps,
+        "masks": masks,
+        "cells": cells,
+        "operations": operations,
+    }
+    options = bind(attribution, options, "attribution")
     wanted = tuple(dict.fromkeys(methods))
+    if "lime" in wanted:
+        _enough(subject.dataset.images.shape, masks, cells)
     rows = subject.sample(images, "attribution")
     subject.logits_of(rows)  # Says what is wrong with a model that cannot take these images.
     few = np.sort(numpy_generator(0, "attribution", "lime").permutation(rows)[:lime_images])
-    where, notes = _map_layer(subject, rows, layer, wanted)
+    where, said, refused = _map_layer(subject, rows, layer, wanted)
     explain: dict[str, Explain] = {
         "integrated_gradients": lambda model, x, y, _: integrated_gradients(model, x, y, steps),
         "grad_cam": lambda model, x, y, _: grad_cam(model, x, y, where),
@@ -151,54 +192,70 @@ def attribution(
     with scoped(0):
         drawn = redraw(untrained)
     shown = _first_of_labels(subject.dataset, few if "lime" in wanted else rows, pictures)
-    table, samples, panels = [], [], []
+    same = unchanged(subject, rows, tuple(dict.fromkeys(operations)))
+    look = functools.partial(_explained, subject, untrained=untrained if drawn else None, same=same, shown=shown)
+    table, samples, panels, notes = [], [], [], list[str]()
     for method in wanted:
-        mine = few if method == "lime" else rows
-        if method == "grad_cam" and not where:
-            mine = mine[:0]
-        found, maps = _explained(
-            subject,
-            mine,
-            explain[method],
-            untrained if drawn else None,
-            operations,
-            shown,
-            steps if method == "integrated_gradients" else 0,
-        )
+        mine, gradients = few if method == "lime" else rows, method == "integrated_gradients"
+        found, maps = _scored([]), dict[int, Tensor]()
+        try:
+            if method not in refused:
+                found, maps = look(mine, explain[method], steps=steps if gradients else 0)
+                notes += [_complete(found, steps)] if gradients else []
+        except UnsupportedModel as error:
+            refused[method], found, maps = error, _scored([]), {}
         samples.append(found.assign(method=method))
         panels += _panels(subject, method, maps, found)
-        table += _rows(subject.dataset, mine, found, method)
-        if method == "integrated_gradients":
-            notes.append(_complete(found["completeness"].to_numpy(), steps))
+        table += _rows(subject.dataset, mine[: len(found)], found, method)
+    if len(refused) == len(wanted):
+        raise refused[wanted[0]]
+    notes += [f"{_SAID[method]} not defined: {error}" for method, error in refused.items()]
+    notes += [] if "grad_cam" in refused else said
+    notes += unchanged_notes(same, len(rows))
     if subject.dataset.masks is None:
         notes.append("the data set has no masks: core_share, spurious_share and pointing are not defined")
     if not drawn:
         notes.append("no layer of the model can be drawn anew (reset_parameters): randomized is not defined")
     columns = _columns(subject.dataset)
-    given = (methods, images, lime_images, pictures, layer, steps, masks, cells, operations)
-    names = ("methods", "images", "lime_images", "pictures", "layer", "steps", "masks", "cells", "operations")
     return Result(
         "attribution",
         pd.DataFrame(table, columns=[column.name for column in columns]),
         columns,
-        dict(zip(names, given, strict=True)),
+        options,
         pd.concat(samples, ignore_index=True),
         tuple(panels),
         ("the true label is explained: its logit, and by LIME its probability", *notes),
     )
 
 
-def _map_layer(subject: Subject, rows: Rows, layer: str, methods: Sequence[str]) -> tuple[str, list[str]]:
-    """The layer of Grad-CAM, empty where there is none, and what is to be said about it."""
+def _enough(shape: tuple[int, int, int], masks: int, cells: int) -> None:
+    """Refuse a grid that the image or the masks are too few for."""
+    _, height, width = shape
+    if cells > min(height, width):
+        raise DataError(
+            f"attribution.cells: {cells} x {cells} cells are more than images of {width} x {height} have pixels; "
+            f"take at most {min(height, width)}"
+        )
+    if masks <= cells**2:
+        raise SpecError(
+            f"attribution.masks: {masks} masks cannot tell {cells} x {cells} = {cells**2} cells apart; take more masks "
+            "than cells, better ten times as many"
+        )
+
+
+def _map_layer(
+    subject: Subject, rows: Rows, layer: str, methods: Sequence[str]
+) -> tuple[str, list[str], dict[str, UnsupportedModel]]:
+    """The layer of Grad-CAM, what is to be said about it, and why there is none."""
     if "grad_cam" not in methods:
-        return "", []
+        return "", [], {}
     _, image = next(subject.batches(rows[:1]))
     try:
         full = find_layer(subject.model, layer) if layer else deepest_map(subject.model, image, SMALLEST_MAP)
     except UnsupportedModel as error:
-        if layer or len(methods) == 1:
+        if layer:
             raise
-        return "", [f"Grad-CAM is not defined: {error}"]
+        return "", [], {"grad_cam": error}
     with torch.no_grad():
         shape = features(subject.model, image, full).shape[1:]
     if len(shape) != 3 or min(shape[1:]) < SMALLEST_MAP:
@@ -208,31 +265,30 @@ def _map_layer(subject: Subject, rows: Rows, layer: str, methods: Sequence[str])
             f"{SMALLEST_MAP} x {SMALLEST_MAP}: leave `layer` empty to take the deepest"
         )
     chosen = "as asked for" if layer else f"the deepest of at least {SMALLEST_MAP} x {SMALLEST_MAP}"
-    return full, [f"Grad-CAM looks at {full}, a map of {shape[1]} x {shape[2]}, {chosen}"]
+    return full, [f"Grad-CAM looks at {full}, a map of {shape[1]} x {shape[2]}, {chosen}"], {}
 
 
 def _explained(
     subject: Subject,
     rows: Rows,
     explain: Explain,
+    *,
     untrained: nn.Module | None,
-    operations: Sequence[Operation],
+    same: Mapping[Operation, Rows],
     shown: Rows,
     steps: int,
 ) -> tuple[pd.DataFrame, dict[int, Tensor]]:
     """Every score of every image, and the maps of those that are shown; nothing else outlives its batch."""
-    dataset, parts = subject.dataset, [pd.DataFrame({"row": rows[:0]})]
+    dataset, parts = subject.dataset, list[pd.DataFrame]()
     kept: dict[int, Tensor] = {}
     labels = torch.from_numpy(dataset.labels)
     size = min(BATCH, pass_size(torch.empty(0, *dataset.images.shape)))
-    for part, batch in subject.batches(rows, size) if len(rows) else ():
+    for part, batch in subject.batches(rows, size):
         targets = labels[torch.from_numpy(part)].to(batch.device)
         maps = explain(subject.model, batch, targets, part)
         found: dict[str, Tensor] = {}
         # Like with like: the maps of copies are as coarse as this one, which is refined after that.
-        if operations:
-            copies = [explain(subject.model, _perturbed(batch, one), targets, part) for one in operations]
-            found["stability"] = torch.stack([scores.cosine(maps, one) for one in copies]).mean(dim=0)
+        found["stability"] = stability(functools.partial(explain, subject.model), batch, targets, part, maps, same)
         if untrained is not None:
             found["randomized"] = scores.rank_correlation(maps, explain(untrained, batch, targets, part))
         if steps:
@@ -242,12 +298,13 @@ def _explained(
         found["deletion"], found["insertion"] = scores.curves(subject.model, batch, targets, maps)
         parts.append(pd.DataFrame({"row": part, **{name: one.numpy() for name, one in found.items()}}))
         kept |= {int(row): one for row, one in zip(part, maps, strict=True) if row in shown}
-    wide = pd.concat(parts, ignore_index=True)
-    return wide.reindex(columns=["row", *(column.name for column in _SCORES)]).astype({"row": np.int64}), kept
+    return _scored(parts), kept
 
 
-def _perturbed(images: Tensor, operation: Operation) -> Tensor:
-    return change(images.expand(-1, 3, -1, -1), operation, AMOUNTS[operation][0])[:, : images.shape[1]]
+def _scored(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The row and every score of the images of some batches, or of none."""
+    wide = pd.concat([pd.DataFrame({"row": np.empty(0, np.int64)}), *parts], ignore_index=True)
+    return wide.reindex(columns=["row", *(column.name for column in _SCORES)]).astype({"row": np.int64})
 
 
 def _on_masks(dataset: Dataset, rows: Rows, maps: Tensor) -> dict[str, Tensor]:
@@ -256,7 +313,8 @@ def _on_masks(dataset: Dataset, rows: Rows, maps: Tensor) -> dict[str, Tensor]:
         return {}
     bits = dataset.masks.gather(torch.from_numpy(rows))[:, 0].cpu()
     core, spurious = (bits & CORE) > 0, (bits & SPURIOUS) > 0
-    flat = torch.ones_like(maps)
+    # Chance of the images that have a share: like with like.
+    flat = torch.where(scores.gini(maps).isnan()[:, None, None], torch.nan, torch.ones_like(maps))
     return {
         "core_share": scores.share(maps, core),
         "core_chance": scores.share(flat, core),
@@ -268,14 +326,7 @@ def _on_masks(dataset: Dataset, rows: Rows, maps: Tensor) -> dict[str, Tensor]:
 
 def _columns(dataset: Dataset) -> tuple[Column, ...]:
     """Keys, counts, then every score with its interval."""
-    counts = (
-        Column("n", "images explained"),
-        Column("n_map", "images whose map is not zero everywhere"),
-        Column("n_core", "of these, images with core pixels"),
-        Column("n_spurious", "of these, images with pixels of the shortcut"),
-        Column("n_stability", "images whose map and all copies' maps are not zero everywhere"),
-        Column("n_randomized", "images whose map and that of the network drawn anew both vary"),
-    )
+    counts = (Column("n", "images explained"), *(Column(name, meaning) for name, (_, meaning) in _COUNTS.items()))
     ends = "95 % interval over images: this model, other images"
     measured = [
         column
@@ -290,15 +341,8 @@ def _rows(dataset: Dataset, rows: Rows, found: pd.DataFrame, method: str) -> lis
     table = []
     for keys, mine in grouped(dataset, rows):
         part = found[mine]
-        counted = {
-            "n_map": "gini",
-            "n_core": "core_share",
-            "n_spurious": "spurious_share",
-            "n_stability": "stability",
-            "n_randomized": "randomized",
-        }
         row: dict[str, Any] = {"method": method, **keys, "n": len(part)}
-        row |= {name: int(part[score].notna().sum()) for name, score in counted.items()}
+        row |= {name: int(part[score].notna().sum()) for name, (score, _) in _COUNTS.items()}
         for score in _SCORES:
             ends = _interval(part[score.name].dropna().to_numpy(float), score.name)
             row |= dict(zip((score.name, f"{score.name}_low", f"{score.name}_high"), ends, strict=True))
@@ -322,8 +366,13 @@ def _interval(values: npt.NDArray[np.float64], score: str) -> tuple[float, float
     return mean, max(mean - half, least), min(mean + half, most)
 
 
-def _complete(errors: npt.NDArray[np.float64], steps: int) -> str:
-    known = errors[np.isfinite(errors)]
+def _complete(found: pd.DataFrame, steps: int) -> str:
+    known = found["completeness"].dropna().to_numpy(float)
+    if len(known) and found["gini"].isna().all():
+        raise UnsupportedModel(
+            "the logits differ from those of a black image, but their gradient is 0 everywhere: something in the model "
+            "stops it (torch.no_grad, detach, rounding); take that out"
+        )
     if not len(known):
         return "completeness of integrated gradients is not defined: no logit differs from that of a black image"
     return (

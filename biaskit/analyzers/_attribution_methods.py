@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from captum._utils.models.linear_model import SkLearnRidge
@@ -15,6 +16,7 @@ from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam, Lim
 from torch import Tensor, nn
 
 from biaskit.errors import UnsupportedModel
+from biaskit.features import finite
 from biaskit.rng import scoped, torch_generator
 
 __all__ = [
@@ -33,8 +35,11 @@ __all__ = [
 _PIXELS, _IMAGES = 2**18, 256
 #: Integrated gradients that miss the difference of the logits by more are computed again, with more steps.
 COMPLETE, FINER = 0.02, 4
-#: Width of LIME's kernel on the cosine distance between masks, and the strength of its ridge.
-KERNEL_WIDTH, RIDGE = 0.25, 1.0
+#: Width of LIME's kernel on the cosine distance between masks.
+KERNEL_WIDTH = 0.25
+#: Strength of LIME's ridge, beside sums of weights of a hundred and more: it settles which solution is taken where a
+#: cell is shown in no mask or in all, and shrinks nothing. At 1, the custom, weight leaks to cells that do not matter.
+RIDGE = 1e-3
 #: A response that varies less than this over all masks is constant up to rounding.
 _CONSTANT = 1e-6
 
@@ -67,6 +72,11 @@ def integrated_gradients(model: nn.Module, images: Tensor, targets: Tensor, step
     Tensor (B, H, W)
         Signed; they add up to ``F_y(x) - F_y(0)`` as far as the steps suffice.
 
+    Raises
+    ------
+    UnsupportedModel
+        The model cannot be differentiated.
+
     References
     ----------
     Sundararajan et al., Axiomatic attribution for deep networks, ICML 2017, equation 3.
@@ -79,9 +89,11 @@ def integrated_gradients(model: nn.Module, images: Tensor, targets: Tensor, step
     [[[0.5, -1.0], [0.0, 2.0]]]
     """
     # Adding nothing: a logit that does not depend on the image has the gradient zero, which autograd calls an error.
-    found: Tensor = IntegratedGradients(lambda x: model(x) + 0.0 * x.flatten(1).sum(dim=1, keepdim=True)).attribute(
-        images, target=targets, n_steps=steps, method="riemann_middle", internal_batch_size=pass_size(images)
-    )
+    explainer = IntegratedGradients(lambda x: model(x) + 0.0 * x.flatten(1).sum(dim=1, keepdim=True))
+    with _differentiated("the image"):
+        found: Tensor = explainer.attribute(
+            images, target=targets, n_steps=steps, method="riemann_middle", internal_batch_size=pass_size(images)
+        )
     return found.detach().sum(dim=1).float().cpu()
 
 
@@ -108,8 +120,11 @@ def completed(model: nn.Module, images: Tensor, targets: Tensor, maps: Tensor, s
 def completeness_error(model: nn.Module, images: Tensor, targets: Tensor, maps: Tensor) -> Tensor:
     """``|sum(IG) - (F_y(x) - F_y(0))| / |F_y(x) - F_y(0)|`` per image, (B,); NaN where the logit does not differ."""
     target = targets[:, None]
-    moved = (model(images).gather(1, target) - model(torch.zeros_like(images)).gather(1, target))[:, 0].double().cpu()
-    return torch.where(moved != 0, (maps.double().sum(dim=(1, 2)) - moved).abs() / moved.abs(), torch.nan)
+    here, black = (model(one).gather(1, target)[:, 0].double().cpu() for one in (images, torch.zeros_like(images)))
+    moved = here - black
+    # Logits that differ in the last bits of a float32 are the same.
+    differs = moved.abs() > 1e-6 * torch.maximum(here.abs(), black.abs())
+    return torch.where(differs, (maps.double().sum(dim=(1, 2)) - moved).abs() / moved.abs(), torch.nan)
 
 
 def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str) -> Tensor:
@@ -146,30 +161,36 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str) -> T
     >>> grad_cam(net, image, torch.tensor([0]), "0").tolist()
     [[[0.25, 0.0], [0.0, 0.75]]]
     """
-    try:
-        found = LayerGradCam(model, model.get_submodule(layer)).attribute(
-            images, target=targets, relu_attributions=True
-        )
-    except RuntimeError as error:
-        raise UnsupportedModel(
-            f"no gradient of the logits with respect to layer {layer!r}: {str(error).partition(chr(10))[0]}"
-        ) from error
+    explainer = LayerGradCam(model, model.get_submodule(layer))
+    with _differentiated(f"layer {layer!r}"):
+        found = explainer.attribute(images, target=targets, relu_attributions=True)
     whole: Tensor = LayerAttribution.interpolate(found, tuple(images.shape[2:]), interpolate_mode="bilinear")
     return whole.detach()[:, 0].float().cpu()
 
 
+@contextmanager
+def _differentiated(by: str) -> Iterator[None]:
+    """Say what stops autograd as what it is, a model that has no such gradient."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise UnsupportedModel(f"no gradient of the logits with respect to {by}: {reason}") from error
+
+
 def cells_of(height: int, width: int, side: int) -> Tensor:
-    """The number of the cell that every pixel is in, (H, W): a grid of ``side x side``, of pixels if there are fewer.
+    """The number of the cell that every pixel is in, (H, W): a grid of ``side x side``, at most as many as pixels.
 
     Examples
     --------
     >>> cells_of(4, 4, 2).tolist()
     [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
     """
-    rows, columns = min(side, height), min(side, width)
-    down = torch.arange(height) * rows // height
-    across = torch.arange(width) * columns // width
-    return down[:, None] * columns + across
+    down = torch.arange(height) * side // height
+    across = torch.arange(width) * side // width
+    return down[:, None] * side + across
 
 
 def lime(
@@ -180,9 +201,8 @@ def lime(
     *,
     masks: int,
     cells: int,
-    ridge: float = RIDGE,
 ) -> Tensor:
-    """The weights of a ridge regression of the label's probability on which cells of the image are shown.
+    """The weights of a linear regression of the label's probability on which cells of the image are shown.
 
     Every mask z shows each cell with probability 1/2 and paints the others in the image's mean color; it counts with
     weight ``exp(-d^2 / 0.25^2)``, d the cosine distance between z and the mask that shows everything. The masks of an
@@ -196,17 +216,20 @@ def lime(
     rows : sequence of int
         The images' rows in the data set.
     masks : int
-        Masks per image.
+        Masks per image, more than there are cells.
     cells : int
-        Cells along each side.
-    ridge : float
-        Strength of the penalty.
+        Cells along each side, at most as many as pixels.
 
     Returns
     -------
     Tensor (B, H, W)
         The weight of the cell at each of its pixels, signed; all zero where the probability does not depend on the
         mask.
+
+    Raises
+    ------
+    UnsupportedModel
+        NaN or infinite logits for images with hidden cells.
 
     References
     ----------
@@ -217,7 +240,7 @@ def lime(
     found = []
     for image, target, row in zip(images, targets.tolist(), rows, strict=True):
         response = _Response(model, target)
-        explainer = LimeBase(response, SkLearnRidge(alpha=ridge), _weight, _masks, True, _show, None)
+        explainer = LimeBase(response, SkLearnRidge(alpha=RIDGE), _weight, _masks, True, _show, None)
         # The loader of the regression takes a seed of its own from the global generator.
         with scoped(0):
             weights = explainer.attribute(
@@ -243,7 +266,7 @@ class _Response:
         self.low, self.high = math.inf, -math.inf
 
     def __call__(self, images: Tensor) -> Tensor:
-        found: Tensor = self.model(images).float().softmax(dim=1)[:, self.target]
+        found: Tensor = finite(self.model(images).float()).softmax(dim=1)[:, self.target]
         self.low, self.high = min(self.low, float(found.min())), max(self.high, float(found.max()))
         return found
 

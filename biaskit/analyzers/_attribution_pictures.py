@@ -51,7 +51,7 @@ def heat(values: Tensor, image: Tensor) -> Pixels:
 
 
 def _strength(values: Tensor) -> Tensor:
-    strength = values.float().abs()
+    strength = values.float().abs().nan_to_num(0.0, 0.0, 0.0)  # what is no number speaks neither for nor against
     full = float(strength.flatten().quantile(0.99)) or float(strength.max()) or 1.0
     return (strength / full).clamp(max=1.0)
 

@@ -1,7 +1,7 @@
 """What an attribution map is worth: where it points, how it is spread, and whether the model follows it.
 
 Maps are float Tensors (B, H, W) on the CPU, masks boolean (B, H, W). Every score is float64 (B,) and NaN where it is
-not defined: a map that is zero everywhere, a mask without pixels.
+not defined: a map that is zero everywhere or has no numbers, a mask without pixels.
 """
 
 from __future__ import annotations
@@ -128,7 +128,8 @@ def curves(model: nn.Module, images: Tensor, targets: Tensor, maps: Tensor, step
     Returns
     -------
     deletion, insertion : Tensor (B,)
-        A map that the model follows has a low deletion and a high insertion.
+        A map that the model follows has a low deletion and a high insertion. NaN also where the model gives no number
+        for an image without some of its pixels.
 
     References
     ----------
@@ -145,7 +146,7 @@ def curves(model: nn.Module, images: Tensor, targets: Tensor, maps: Tensor, step
         for kept in (~first, first):
             answers = [model(torch.where(part, image, mean)).softmax(dim=1)[:, target] for part in kept.split(size)]
             areas.append(torch.trapezoid(torch.cat(answers).double().cpu(), counts.double() / pixels))
-        if not bool(strength.any()):
+        if not (bool(strength.any()) and bool(strength.isfinite().all())):
             areas[-2:] = [torch.tensor(torch.nan, dtype=torch.float64)] * 2
     both = torch.stack(areas).view(-1, 2)
     return both[:, 0], both[:, 1]

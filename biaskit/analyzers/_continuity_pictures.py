@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from biaskit.analyzers._neighborhoods import Floats, Neighborhoods
@@ -27,6 +28,9 @@ _ENOUGH = 3
 _NAMES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 #: Small images are shown at least so large.
 _SIDE = 64
+#: What stands above the three pictures of a triple; the letters are a sixth of a picture high, so that they fit.
+_WORDS = ("original", "perturbed", "neighbor")
+_LETTERS = 6
 
 
 def perturbed(images: Tensor, operation: Operation, level: Level) -> Tensor:
@@ -62,10 +66,11 @@ def triples(
         what = "perturbed copy is further from its image than another image of the class"
         return [], [f"no example of discontinuity: at level {level} no {what}"]
     with np.errstate(divide="ignore"):  # another image with the same logits: infinitely further
-        ratio = furthest[apart] / found.distance[apart]
-    largest = apart[np.argsort(-ratio, kind="stable")[:each]]
-    drawn = numpy_generator(0, "triples").permutation(np.setdiff1d(apart, largest))[:each]
-    places = {"largest ratio": largest, "at random": drawn}
+        ratio = np.log(furthest[apart] / found.distance[apart]).round(6)  # so that ties stay in the order of images
+    # Of two images that are each other's nearest the one with the larger ratio stands for both, drawn or not.
+    ordered = _unmirrored(apart[np.argsort(-ratio, kind="stable")], found.nearest)
+    drawn = numpy_generator(0, "triples").permutation(np.sort(ordered[each:]))[:each]
+    places = {"largest ratio": ordered[:each], "at random": drawn}
     pictures = []
     for name, place in [
         (f"{rule}, {number}", one) for rule, some in places.items() for number, one in enumerate(some, 1)
@@ -76,11 +81,23 @@ def triples(
         copy = perturbed(images[:1].float().div(255.0), operation, level).mul(255.0).round().to(torch.uint8)
         pixels = _side_by_side(torch.cat([images[:1], copy, images[1:]]))
         caption = (
-            f"image {rows[place]} ({label}), DS {_short(ds[place, worst])} to its copy ({operation}, level {level}), "
-            f"{_short(found.distance[place])} to image {rows[other]} ({label})"
+            f"original: image {rows[place]}, {label}; perturbed: {operation}, level {level}, "
+            f"DS {_short(ds[place, worst])}, rank {found.rank[place, worst]:,.0f}; "
+            f"neighbor: image {rows[other]}, {label}, DS {_short(found.distance[place])}"
         )
         pictures.append(Picture("discontinuity", name, pixels, caption=caption))
     return pictures, []
+
+
+def _unmirrored(places: npt.NDArray[np.int64], nearest: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The same places without those whose neighbor stands before them with the two exchanged."""
+    before: set[tuple[int, int]] = set()
+    kept = []
+    for one in places:
+        if (int(nearest[one]), int(one)) not in before:
+            before.add((int(one), int(nearest[one])))
+            kept.append(one)
+    return np.array(kept, np.int64)
 
 
 def class_views(
@@ -123,11 +140,18 @@ def class_views(
 
 
 def _side_by_side(images: Tensor) -> npt.NDArray[np.uint8]:
-    """Images (B, C, H, W), uint8, as one picture with white between them."""
+    """Three images (3, C, H, W), uint8, as one picture with white between them and above each what it is."""
     larger = -(-_SIDE // images.shape[2])
     pixels = images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy().repeat(larger, axis=1).repeat(larger, axis=2)
-    gap = np.full((pixels.shape[1], max(4, pixels.shape[2] // 16), 3), 255, np.uint8)
-    return np.concatenate([part for one in pixels for part in (one, gap)][:-1], axis=1)
+    _, height, width, _ = pixels.shape
+    gap, letters = max(4, width // 16), max(width, _SIDE) // _LETTERS
+    step = max(width, _SIDE) + gap
+    image = Image.new("RGB", (3 * step - gap, height + letters + 4), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(letters)
+    for place, (word, one) in enumerate(zip(_WORDS, pixels, strict=True)):
+        draw.text((place * step, 0), word, fill=(60, 64, 70), font=font)
+        image.paste(Image.fromarray(one), (place * step, letters + 4))
+    return np.asarray(image)
 
 
 def _short(value: float) -> str:

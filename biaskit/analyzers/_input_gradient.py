@@ -17,6 +17,7 @@ from torch.nn.functional import one_hot
 from biaskit.analyzers._groups import group_columns, grouped
 from biaskit.attacks._common import evaluating
 from biaskit.errors import DataError, UnsupportedModel
+from biaskit.registry import bind
 from biaskit.results import Column, Result
 from biaskit.rng import torch_generator
 from biaskit.subject import Subject
@@ -75,6 +76,8 @@ def input_gradient(
 
     Raises
     ------
+    SpecError
+        An option outside its range.
     DataError
         No test images.
     UnsupportedModel
@@ -91,6 +94,7 @@ def input_gradient(
     >>> round(float(table["logit_gradient"][0]), 4)  # logit 10 * mean(blue - red): 10 / 64 in each of 128 pixel values
     1.7678
     """
+    options = bind(input_gradient, {"images": images, "steps": steps}, "input_gradient")
     dataset, rows = subject.dataset, subject.sample(images, "input_gradient")
     if not len(rows):
         raise DataError("no test images to take a gradient at")
@@ -119,7 +123,7 @@ def input_gradient(
         "input_gradient",
         pd.DataFrame(table, columns=[column.name for column in columns]),
         columns,
-        {"images": images, "steps": steps},
+        options,
         pd.DataFrame({"row": rows, **{name: found[name] for name in QUANTITIES}}),
         notes=(note,) if steps < logits else (),
     )

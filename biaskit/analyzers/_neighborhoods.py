@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 #: Distances held at a time: 32 MB in float64, whatever the size of a class.
 _ELEMENTS = 2**22
+#: Distances that differ by less than this share are equal: logits have the digits of float32, and sums their order.
+_EQUAL = 2.0**-23
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ def neighborhoods(logits: Tensor, labels: Integers, copies: Tensor) -> Neighborh
     logits : Tensor (n, K)
     labels : int array (n,)
     copies : Tensor (n, M), logit^2
-        DS between every image and each of its M copies.
+        DS between every image and each of its M copies; float64, as float32 ends at logits of 1.8e19.
 
     Examples
     --------
@@ -81,11 +83,9 @@ def neighborhoods(logits: Tensor, labels: Integers, copies: Tensor) -> Neighborh
             here = mine[part.numpy()]
             squared = torch.cdist(points[part], points, compute_mode="donot_use_mm_for_euclid_dist").square()
             mean = (squared.sum(dim=1) / others).numpy()
-            # An image is no neighbor of itself. Both sides are rounded to float32, so that distances that are equal
-            # but for the order of a sum count as equal.
+            # An image is no neighbor of itself. All stays in float64, which holds the square of every float32.
             squared[torch.arange(len(part)), part] = torch.inf
-            squared = squared.float()
-            nearer = _nearer(squared, copies[torch.from_numpy(here)].float())
+            nearer = _nearer(squared, copies[torch.from_numpy(here)])
             least = squared.min(dim=1)
             apart = mean > 0.0
             here = here[apart]
@@ -98,4 +98,5 @@ def neighborhoods(logits: Tensor, labels: Integers, copies: Tensor) -> Neighborh
 
 def _nearer(squared: Tensor, copies: Tensor) -> Integers:
     """Per row, how many of the distances are below that of each copy, (rows, M)."""
-    return torch.stack([(squared < one[:, None]).sum(dim=1) for one in copies.unbind(dim=1)], dim=1).numpy()
+    limits = copies.double() * (1 - _EQUAL)
+    return torch.stack([(squared < one[:, None]).sum(dim=1) for one in limits.unbind(dim=1)], dim=1).numpy()

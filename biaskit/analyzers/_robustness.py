@@ -12,7 +12,7 @@ from biaskit.analyzers._autoattack import ENOUGH_LABELS, autoattack_package
 from biaskit.analyzers._autoattack import autoattack as run_autoattack
 from biaskit.analyzers._groups import group_columns, grouped
 from biaskit.analyzers._robustness_checks import in_255, misuse, percent
-from biaskit.attacks._common import Epsilon, amount
+from biaskit.attacks._options import Epsilon, checks_options
 from biaskit.results import Column, Result
 from biaskit.stats import wilson
 from biaskit.subject import Subject
@@ -33,11 +33,12 @@ MEASURES = (
 )
 
 
+@checks_options
 def robustness(
     subject: Subject,
     *,
-    epsilon: Epsilon = 8 / 255,
-    step: Epsilon = 2 / 255,
+    epsilon: Annotated[Epsilon, Field(gt=0)] = 8 / 255,
+    step: Annotated[Epsilon, Field(gt=0)] = 2 / 255,
     steps: Annotated[int, Field(ge=1)] = 10,
     strong_steps: Annotated[int, Field(ge=1)] = 50,
     restarts: Annotated[int, Field(ge=0)] = 2,
@@ -56,9 +57,9 @@ def robustness(
     ----------
     subject : Subject
         Needs the model.
-    epsilon : float in [0, 1], or a fraction such as "8/255"
+    epsilon : float in (0, 1], or a fraction such as "8/255"
         How far a pixel may move, in pixel units.
-    step : float in [0, 1], or a fraction
+    step : float in (0, 1], or a fraction
         How far one step moves it; at another epsilon of the curve in proportion.
     steps : int
         Gradient passes of ``pgd``, one random start.
@@ -87,7 +88,7 @@ def robustness(
     Raises
     ------
     SpecError
-        An epsilon or step outside [0, 1].
+        An epsilon or step outside (0, 1]: with 0 nothing is attacked, and ``clean`` says how many are right then.
     MissingExtra
         AutoAttack without its package.
 
@@ -107,9 +108,7 @@ def robustness(
     """
     if autoattack:
         autoattack_package()  # says what is missing before minutes of other attacks
-    epsilon, step = amount(epsilon, "epsilon"), amount(step, "step")
-    epsilons = tuple(amount(one, "epsilons") for one in epsilons)
-    bench = Bench(subject, subject.sample(images, "robustness"), step / epsilon if epsilon else 1.0)
+    bench = Bench(subject, subject.sample(images, "robustness"), step / epsilon)
     outcomes = [bench.clean, bench.climb("pgd", epsilon, steps, per_group=True)]
     notes = []
     if restarts:

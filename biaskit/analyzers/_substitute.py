@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from biaskit.attacks._common import predicted
 from biaskit.rng import derive, numpy_generator, scoped, torch_generator
 from biaskit.subject import Subject
 
@@ -87,5 +88,5 @@ def _questions(subject: Subject, rows: npt.NDArray[np.int64]) -> tuple[Tensor, T
     pixels, answers = [], []
     for _, images in subject.batches(rows):
         pixels.append(reduced(images).contiguous())
-        answers.append(subject.model(images).argmax(dim=1))
+        answers.append(predicted(subject.model, images))
     return torch.cat(pixels), torch.cat(answers)

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from biaskit._build import load
 from biaskit.data import Dataset
+from biaskit.evidence import Ground
 from biaskit.images import CHUNK, ArrayImages, Images
-from biaskit.measures import Ground
 from biaskit.rng import numpy_generator
 
 __all__ = ["Target", "target"]
@@ -67,7 +67,7 @@ def target(name: str, shape: tuple[int, int, int], train: int, test: int) -> Tar
     rows = np.concatenate([parts["train"], parts["test"], twins])
     table = data.table.iloc[rows].reset_index(drop=True)
     table["pair"] = _pairs(rows, images, twins)
-    small = data.replace(images=_resized(data.images, rows, shape), table=table, masks=None)
+    small = data.replace(images=_resized(data.images, rows, shape), table=table, masks=None, concepts=None)
     drawn = " and ".join(f"{len(parts[split]):,} of {len(data.rows(split)):,} {split}" for split in ("train", "test"))
     common = np.bincount(small.labels[small.rows("test")]).max() / len(parts["test"])
     notes = [

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import io
+import json
+import pickle
 import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -10,13 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
-from torch import nn
+from torch import Tensor, nn
 
 from biaskit._train import fit, machine
 from biaskit.analyzers._targets import Target, target
 from biaskit.errors import BiaskitError, DataError, SpecError, UnsupportedModel
 from biaskit.features import features, find_layer, redraw
 from biaskit.features import head as find_head
+from biaskit.registry import bind
 from biaskit.results import Column, Result
 from biaskit.rng import derive, scoped
 from biaskit.stats import wilson
@@ -44,6 +49,8 @@ MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
 PROBE_C, PROBE_STEPS = 1.0, 2000
 
 Answers = npt.NDArray[np.int64]
+#: Answers of networks drawn anew by all that determines them: every run of a comparison asks for the same.
+_KNOWN: dict[tuple[object, ...], Answers] = {}
 
 
 def transfer(
@@ -101,22 +108,35 @@ def transfer(
         A target that cannot be loaded. All are loaded before anything is trained, and one that is missing fails the
         whole: a table without it would be stored and taken for complete later.
     UnsupportedModel
-        No linear layer gives the logits.
+        No linear layer gives the logits; a model that takes gray images alone, or that cannot be trained.
     SpecError
-        A target or a mode that is named twice.
+        A target or a mode that is named twice; an option outside its range.
 
     Notes
     -----
     The probe is multinomial logistic regression on the input of the head, each feature standardized over the training
     images, with scikit-learn's L2 penalty at C = 1 and its L-BFGS solver: deterministic, and not tuned on the test
     set. Order of the images, the new head and the untrained network are drawn from seed 0 for every model, so that the
-    models of a comparison differ by their first training alone: its seeds are the repetitions.
+    models of a comparison differ by their first training alone: its seeds are the repetitions. The untrained network is
+    transferred once per process for all of them, unless it holds what cannot be compared (pickled).
 
     References
     ----------
     Wu et al., An Experimental Study of Semantic Continuity, arXiv 2011.09789, Table 3, fine-tunes all layers; its
     hyper-parameters are not published, so these, the probe and the flips are ours.
     """
+    options = {
+        "to": to,
+        "modes": modes,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "images": images,
+        "test_images": test_images,
+        "untrained": untrained,
+        "head": head,
+    }
+    options = bind(transfer, options, "transfer")
     for option, given in (("to", to), ("modes", modes)):
         if len(set(given)) < len(given):
             raise SpecError(f"transfer: {option} = {', '.join(given)} names one twice")
@@ -124,7 +144,7 @@ def transfer(
     targets = [target(name, (3, height, width), images, test_images) for name in to]
     name = _head(subject, targets[0], head)
     anew = _untrained(subject.model) if untrained else None
-    networks = [subject.model] if anew is None else [subject.model, anew]
+    made_of = None if anew is None else _made_of(anew)
     notes = [f"the head {name} is replaced", *(one.note for one in targets)]
     if untrained and anew is None:
         notes.append("no layer below the head can be drawn anew: no untrained network")
@@ -132,30 +152,20 @@ def transfer(
     for one in targets:
         card = _card(one.name, epochs, batch_size, lr)
         for mode in modes:
-            found = []
-            for network in networks:
-                if mode == "probe":
-                    answers = _probe(network, name, one, subject.device)
-                else:
-                    answers = _finetune(network, name, one, subject.device, card)
-                found.append(_scores(one, answers))
+            found = [_scores(one, _answers(subject.model, name, one, subject.device, mode, card))]
+            if anew is not None:
+                asked = (one.fingerprint, images, test_images, height, width, name, mode, json.dumps(card))
+                key = (made_of, *asked, machine(subject.device))
+                if made_of is None or key not in _KNOWN:
+                    _KNOWN[key] = _answers(anew, name, one, subject.device, mode, card)
+                found.append(_scores(one, _KNOWN[key]))
             rows.append({"target": one.name, "mode": mode, **_row(*found)})
             samples.append(found[0].assign(target=one.name, mode=mode))
     return Result(
         "transfer",
         pd.DataFrame(rows, columns=[column.name for column in COLUMNS]),
         COLUMNS,
-        {
-            "to": to,
-            "modes": modes,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "lr": lr,
-            "images": images,
-            "test_images": test_images,
-            "untrained": untrained,
-            "head": head,
-        },
+        options,
         pd.concat(samples, ignore_index=True)[["row", "target", "mode", "correct", "flipped"]],
         notes=tuple(notes),
         reads={one.name: one.fingerprint for one in targets},
@@ -172,7 +182,10 @@ def _head(subject: Subject, one: Target, wanted: str) -> str:
         found = find_layer(model, wanted)
         features(model, images, found)
     except (RuntimeError, ValueError, TypeError) as error:
-        raise UnsupportedModel(f"the model cannot take images {tuple(images.shape)}: {error}") from None
+        gray = subject.dataset.images.shape[0] == 1
+        remedy = "; it takes gray images alone: put x.mean(dim=1, keepdim=True) in front of it" if gray else ""
+        reason = str(error).partition("\n")[0]
+        raise UnsupportedModel(f"the model cannot take images {tuple(images.shape)}: {reason}{remedy}") from None
     if not isinstance(model.get_submodule(found), nn.Linear):
         raise UnsupportedModel(f"{found} is a {type(model.get_submodule(found)).__name__}, not an nn.Linear to replace")
     return found
@@ -184,6 +197,31 @@ def _untrained(model: nn.Module) -> nn.Module | None:
     with scoped(derive(0, "transfer", "untrained")):
         drawn = redraw(copied)
     return copied if drawn > 1 else None
+
+
+class _Contents(pickle.Pickler):
+    """Tensors by their bytes: as they are pickled otherwise, they carry addresses in memory."""
+
+    def reducer_override(self, one: Any) -> Any:
+        if not isinstance(one, Tensor):
+            return NotImplemented
+        plain = one.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        return str, (repr((one.dtype, tuple(one.shape), one.stride())).encode() + plain, "latin-1")
+
+
+def _made_of(model: nn.Module) -> tuple[object, ...] | None:
+    """All that a network is: its classes and what they hold; None where a part of it cannot be pickled."""
+    stream = io.BytesIO()
+    try:
+        _Contents(stream).dump(model)
+    except (pickle.PicklingError, AttributeError, TypeError, RuntimeError):
+        return None
+    return *(type(module) for module in model.modules()), hashlib.sha256(stream.getbuffer()).hexdigest()
+
+
+def _answers(model: nn.Module, name: str, one: Target, device: str, mode: str, card: Mapping[str, Any]) -> Answers:
+    """Answers after a transfer to the rows outside train."""
+    return _probe(model, name, one, device) if mode == "probe" else _finetune(model, name, one, device, card)
 
 
 def _with_head(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:
@@ -244,6 +282,11 @@ def _finetune(model: nn.Module, name: str, one: Target, device: str, card: Mappi
         # What fit proposes are keys of a recipe.
         rate = card["stage"][0]["optimizer"]["lr"]
         raise DataError(f"{str(error).partition(';')[0]}; lower lr = {rate:g}") from None
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise UnsupportedModel(f"the model cannot be trained on: {reason}; modes = probe leaves it as it is") from error
     subject = Subject(copied, one.dataset, device=device)
     return subject.predictions(subject.rows)
 

@@ -45,6 +45,9 @@ def on_a_plane(points: Points, view: View) -> Points:
         largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
         found = centered @ (axes * np.where(largest < 0, -1.0, 1.0)).T
         return np.asarray(np.pad(found, ((0, 0), (0, 2 - found.shape[1]))))
+    # Both work in float32, whose squares end at 1.8e19; neither minds a shift or a scale.
+    points = points - points.mean(axis=0)
+    points /= float(np.abs(points).max()) or 1.0
     with scoped(0):
         if view == "tsne":
             from sklearn.manifold import TSNE

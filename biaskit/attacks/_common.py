@@ -1,60 +1,22 @@
-"""What the attacks share: pixel units, a model held still, one gradient, and the ball they stay in."""
+"""What the attacks share: a model held still, its answers, one gradient, and the ball they stay in."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
 
 import torch
-from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from biaskit.errors import DataError, SpecError
+from biaskit.errors import DataError, UnsupportedModel
 from biaskit.features import finite
 
-__all__ = ["Epsilon", "amount", "checked", "evaluating", "gradient", "noise", "predicted", "project"]
+__all__ = ["answered", "checked", "evaluating", "gradient", "noise", "predicted", "project"]
 
-
-def _parse(value: object) -> float:
-    """A number of pixel units in [0, 1], also written as a fraction; ValueError says how to write it."""
-    number = value
-    if isinstance(value, str):
-        above, slash, below = value.partition("/")
-        try:
-            number = float(above) / float(below) if slash else None
-        except (ValueError, ZeroDivisionError):
-            number = None
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        raise ValueError('expected a number in [0, 1] or a fraction such as "8/255"')
-    if not 0.0 <= number <= 1.0:
-        written = f"{value:g}" if isinstance(value, int | float) and 1.0 < value <= 255.0 else "8"
-        raise ValueError(f'pixels are in [0, 1]; for {written} of 255 gray levels write "{written}/255"')
-    return float(number)
-
-
-#: An amount in pixel units, where 1 is the distance of black and white: a number in [0, 1], or a fraction as text.
-Epsilon = Annotated[float, BeforeValidator(_parse), Field(ge=0, le=1)]
-
-
-def amount(value: object, name: str) -> float:
-    """An :data:`Epsilon` given by a call rather than a card.
-
-    Raises
-    ------
-    SpecError
-
-    Examples
-    --------
-    >>> amount("8/255", "epsilon") == amount(8 / 255, "epsilon")
-    True
-    """
-    try:
-        return _parse(value)
-    except ValueError as error:
-        raise SpecError(f"{name} = {value!r}: {error}") from None
+#: Rounding may carry a pixel so far out of [0, 1].
+ROUNDING = 1e-6
 
 
 def checked(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,14 +37,15 @@ def checked(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         )
     if images.numel():
         low, high = (float(one) for one in images.aminmax())
-        if math.isnan(low) or math.isnan(high):
-            raise DataError("attacks take images in [0, 1], and there is NaN in these")
-        if low < 0.0 or high > 1.0:
+        if not math.isfinite(low + high):
+            what = "NaN" if math.isnan(low) else "inf"
+            raise DataError(f"attacks take images in [0, 1], and there is {what} in these")
+        if low < -ROUNDING or high > 1.0 + ROUNDING:
             remedy = "divide by 255" if high > 2.0 and low >= 0.0 else "put the normalization inside the model"
-            raise DataError(f"attacks take images in [0, 1], these are in [{low:g}, {high:g}]; {remedy}")
+            raise DataError(f"attacks take images in [0, 1], these are in [{low:.7g}, {high:.7g}]; {remedy}")
     # A caller may be in inference mode, whose tensors autograd refuses; copies made outside of it are ordinary.
     with torch.inference_mode(False):
-        return images.detach().clone(), labels.to(images.device, torch.int64, copy=True)
+        return images.detach().clone().clamp_(0.0, 1.0), labels.to(images.device, torch.int64, copy=True)
 
 
 @contextmanager
@@ -103,20 +66,51 @@ def evaluating(model: nn.Module) -> Iterator[None]:
                 module.training = True
 
 
+def answered(model: nn.Module, images: Tensor) -> Tensor:
+    """The logits (B, K) of a model that may write over what it is given: it gets a copy.
+
+    Raises
+    ------
+    UnsupportedModel
+        Anything but finite logits of two labels or more.
+    """
+    logits = model(images.clone())
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images) or logits.shape[1] < 2:
+        got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+        raise UnsupportedModel(
+            f"attacks need logits (B, K), one for each of two labels or more; for {len(images):,} images the model "
+            f"gives {got}. Wrap it in a module that returns the logits alone"
+        )
+    return finite(logits)
+
+
 def gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Logits (B, K), and the gradient (B, C, H, W) of each image's cross-entropy at its own pixels.
 
     A sum over the batch, so that neither its size nor an image's neighbors scale the gradient. Only the images receive
     one; nothing is added to the parameters' ``grad``.
+
+    Raises
+    ------
+    DataError
+        Labels that the model does not tell apart.
+    UnsupportedModel
+        Also where autograd finds no way from the logits back to the pixels.
     """
     images = images.detach().requires_grad_()
-    logits = finite(model(images).to(images.dtype))
+    logits = answered(model, images).to(images.dtype)
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
         raise DataError(
             f"labels from {int(labels.min())} to {int(labels.max())}, but the model tells {logits.shape[1]} labels "
             f"apart, 0 to {logits.shape[1] - 1}"
         )
-    (found,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), images)
+    loss = F.cross_entropy(logits, labels, reduction="sum")
+    found = torch.autograd.grad(loss, images, allow_unused=True)[0] if loss.requires_grad else None
+    if found is None:
+        raise UnsupportedModel(
+            "the model's logits have no gradient at the pixels: it does not read them, or cuts the graph (no_grad, "
+            "detach, numpy). Attacks follow that gradient"
+        )
     return logits.detach(), found
 
 
@@ -125,8 +119,7 @@ def predicted(model: nn.Module, images: Tensor) -> Tensor:
     """The labels (B,) that the model answers; none for an empty batch, which some networks refuse."""
     if not len(images):
         return torch.empty(0, dtype=torch.int64, device=images.device)
-    answers: Tensor = finite(model(images)).argmax(dim=1)
-    return answers
+    return answered(model, images).argmax(dim=1)
 
 
 def noise(images: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:

@@ -5,11 +5,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from biaskit.attacks._common import Epsilon, amount, checked, evaluating, gradient, predicted
+from biaskit.attacks._common import checked, evaluating, gradient, predicted
+from biaskit.attacks._options import Epsilon, checks_options
 
 __all__ = ["fgsm"]
 
 
+@checks_options
 def fgsm(
     model: nn.Module,
     images: Tensor,
@@ -47,9 +49,11 @@ def fgsm(
     Raises
     ------
     SpecError
-        An epsilon outside [0, 1].
+        An epsilon outside [0, 1], or another label.
     DataError
         Images that are not float (B, C, H, W) in [0, 1], or labels that do not fit.
+    UnsupportedModel
+        No finite logits (B, K), or none that autograd leads from to the pixels.
 
     References
     ----------
@@ -64,9 +68,8 @@ def fgsm(
     >>> fgsm(model, x, torch.tensor([0]), torch.Generator(), epsilon=0.1).flatten().tolist()
     [0.6000000238418579, 0.4000000059604645]
     """
-    radius = amount(epsilon, "epsilon")
     clean, truth = checked(images, labels)
     with evaluating(model):
         targets = predicted(model, clean) if label == "predicted" else truth
         slope = gradient(model, clean, targets)[1]
-    return (clean + radius * slope.sign()).clamp_(0.0, 1.0)
+    return (clean + epsilon * slope.sign()).clamp_(0.0, 1.0)

@@ -7,12 +7,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from biaskit.attacks._common import Epsilon, amount, checked, evaluating, gradient, project
-from biaskit.errors import SpecError
+from biaskit.attacks._common import answered, checked, evaluating, gradient, project
+from biaskit.attacks._options import Epsilon, checks_options
 
 __all__ = ["least_likely"]
 
 
+@checks_options
 def least_likely(
     model: nn.Module,
     images: Tensor,
@@ -56,6 +57,8 @@ def least_likely(
         An epsilon or step outside [0, 1], or no step.
     DataError
         Images that are not float (B, C, H, W) in [0, 1], or labels that do not fit.
+    UnsupportedModel
+        No finite logits (B, K), or none that autograd leads from to the pixels.
 
     References
     ----------
@@ -70,17 +73,14 @@ def least_likely(
     >>> round(float(x - least_likely(model, x, torch.tensor([0]), torch.Generator(), epsilon="8/255")) * 255, 3)
     8.0
     """
-    radius, stride = amount(epsilon, "epsilon"), amount(step, "step")
-    passes = _published(radius) if steps == "published" else steps
-    if passes < 1:
-        raise SpecError(f"least_likely: steps = {steps}: at least 1")
+    passes = _published(epsilon) if steps == "published" else steps
     clean, _ = checked(images, labels)
     here = clean
     with evaluating(model):
         with torch.no_grad():
-            targets = model(clean).argmin(dim=1)
+            targets = answered(model, clean).argmin(dim=1)
         for _ in range(passes):
-            here = project(here - stride * gradient(model, here, targets)[1].sign(), clean, radius)
+            here = project(here - step * gradient(model, here, targets)[1].sign(), clean, epsilon)
     return here
 
 

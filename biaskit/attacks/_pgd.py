@@ -8,15 +8,19 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from biaskit.attacks._common import Epsilon, amount, checked, evaluating, gradient, noise, predicted, project
+from biaskit.attacks._common import answered, checked, evaluating, gradient, noise, predicted, project
+from biaskit.attacks._options import Epsilon, checks_options
 from biaskit.errors import SpecError
 
 __all__ = ["pgd"]
 
+#: Images that go through the model at once with early exit, however many are given.
+BATCH = 256
 #: (images, gradient, clean images) -> images one step further
 Climb = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
+@checks_options
 def pgd(
     model: nn.Module,
     images: Tensor,
@@ -57,7 +61,8 @@ def pgd(
         Where an attack always starts at the image, a model can be flat there alone.
     early_exit : bool
         For evaluation: an image is attacked no further once the model gets it wrong, which is several times faster and
-        finds at least as much. Training takes the last step instead, whatever the model says to it.
+        finds at least as much. Of any number of images 256 go through the model at once, and one that leaves makes room
+        for the next: give many. Training takes the last step instead, whatever the model says to it.
 
     Returns
     -------
@@ -70,6 +75,8 @@ def pgd(
         An epsilon or step outside [0, 1], no step, or restarts that would all be the same.
     DataError
         Images that are not float (B, C, H, W) in [0, 1], or labels that do not fit.
+    UnsupportedModel
+        No finite logits (B, K), or none that autograd leads from to the pixels.
 
     References
     ----------
@@ -86,19 +93,16 @@ def pgd(
     >>> round(float(margin), 4)
     0.4
     """
-    radius, stride = amount(epsilon, "epsilon"), amount(step, "step")
-    if steps < 1 or restarts < 1:
-        raise SpecError(f"pgd: steps = {steps}, restarts = {restarts}: both are at least 1")
     if restarts > 1 and not random_start:
-        raise SpecError(f"pgd: {restarts} restarts without a random start are the same one; set random_start = true")
+        raise SpecError(f"pgd.restarts: {restarts} without a random start are the same one; set random_start = true")
     clean, truth = checked(images, labels)
 
     def climb(here: Tensor, slope: Tensor, origin: Tensor) -> Tensor:
-        return project(here + stride * slope.sign(), origin, radius)
+        return project(here + step * slope.sign(), origin, epsilon)
 
     with evaluating(model):
         # Noise for every image, even where some have left: what one draws does not hang on the fate of the others.
-        starts = (noise(clean, radius, generator) if random_start else clean for _ in range(restarts))
+        starts = (noise(clean, epsilon, generator) if random_start else clean.clone() for _ in range(restarts))
         if early_exit:
             return _until_wrong(model, starts, clean, truth, steps, climb)
         return _all_the_way(model, starts, clean, truth, steps, climb)
@@ -127,52 +131,54 @@ def _all_the_way(
 def _until_wrong(
     model: nn.Module, starts: Iterable[Tensor], clean: Tensor, labels: Tensor, steps: int, climb: Climb
 ) -> Tensor:
-    """Each image as it was when the model got it wrong, else its last; those still right go on as a smaller batch."""
+    """Each image as it was when the model got it wrong, else its last."""
     found = clean.clone()
-    standing = torch.ones(len(clean), dtype=torch.bool, device=clean.device)  # what nothing has fooled yet
-    for whole in starts:
-        rows = _batch(standing)
-        here = whole[rows]
-        for _ in range(steps):
-            if not len(rows):
-                return found
-            logits, slope = gradient(model, here, labels[rows])
-            standing = _keep(found, standing, rows, here, logits.argmax(dim=1) == labels[rows])
-            left = _batch(standing, rows)
-            if len(left) < len(rows):
-                kept = torch.isin(rows, left)
-                rows, here, slope = rows[kept], here[kept], slope[kept]
-            here = climb(here, slope, clean[rows])
-        if len(rows):
-            standing = _keep(found, standing, rows, here, predicted(model, here) == labels[rows])
+    standing = torch.arange(len(clean), device=clean.device)  # what nothing has fooled yet
+    for here in starts:
+        if not len(standing):
+            break
+        still = _from_one_start(model, here, clean, labels, standing, steps, climb)
+        found[standing] = here[standing]
+        standing = still
     return found
 
 
-def _keep(found: Tensor, standing: Tensor, rows: Tensor, here: Tensor, right: Tensor) -> Tensor:
-    """Write down where the standing rows of a batch are, and return who stands on."""
-    mine = standing[rows]
-    found[rows[mine]] = here[mine]
-    after = standing.clone()
-    after[rows] &= right
-    return after
+def _from_one_start(
+    model: nn.Module, here: Tensor, clean: Tensor, labels: Tensor, rows: Tensor, steps: int, climb: Climb
+) -> Tensor:
+    """Move some rows of ``here``, each until the model gets it wrong or all steps are made; those still right after it.
 
-
-def _batch(standing: Tensor, rows: Tensor | None = None) -> Tensor:
-    """The rows to compute: those that stand, and as many others as make the size one of a few.
-
-    A processor prepares a convolution anew for every size of a batch, which costs it more than the images saved by
-    an exact fit: sizes are three quarters of each other.
+    An image that leaves makes room for the next one that waits, so that the model sees full batches to the end.
     """
-    rows = torch.arange(len(standing), device=standing.device) if rows is None else rows
-    mine = standing[rows]
-    needed, size = int(mine.sum()), len(standing)
-    while 3 * size // 4 >= max(1, needed):
-        size = 3 * size // 4
-    if not needed or size >= len(rows):
-        return rows[:0] if not needed else rows
-    return torch.cat([rows[mine], rows[~mine][: size - needed]]).sort().values
+    full = min(len(rows), BATCH)
+    active, waiting = rows[:full], rows[full:]
+    made, through = torch.zeros_like(labels), []
+    while len(active):
+        logits, slope = gradient(model, *(whole[_filled(active, full)] for whole in (here, labels)))
+        right = logits[: len(active)].argmax(dim=1) == labels[active]
+        active, slope = active[right], slope[: len(active)][right]
+        here[active] = climb(here[active], slope, clean[active])
+        made[active] += 1
+        last = made[active] == steps
+        through.append(active[last])
+        active = active[~last]
+        room = full - len(active)
+        active, waiting = torch.cat([active, waiting[:room]]), waiting[room:]
+    # The answer to the last step is not known yet; it takes no gradient.
+    parts = torch.split(torch.cat(through), full)
+    return torch.cat([part[predicted(model, here[part]) == labels[part]] for part in parts])
+
+
+def _filled(rows: Tensor, full: int) -> Tensor:
+    """Rows, the first of them repeated until their number is one of few: four to each doubling, and the full batch.
+
+    A processor prepares a convolution anew for every size of a batch, which costs it more than some images do.
+    """
+    step = max(1, 2 ** (len(rows) - 1).bit_length() // 8)
+    size = min(full, -(-len(rows) // step) * step)
+    return torch.cat([rows, rows[:1].expand(size - len(rows))])
 
 
 @torch.no_grad()
 def _losses(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(model(images).to(images.dtype), labels, reduction="none")
+    return F.cross_entropy(answered(model, images).to(images.dtype), labels, reduction="none")

@@ -6,7 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from biaskit.attacks._common import Epsilon, amount, checked, evaluating, gradient
+from biaskit.attacks._common import answered, checked, evaluating, gradient
+from biaskit.attacks._options import Epsilon, checks_options
 from biaskit.errors import SpecError
 
 __all__ = ["targeted_l2"]
@@ -15,6 +16,7 @@ __all__ = ["targeted_l2"]
 BETAS = (0.9, 0.999)
 
 
+@checks_options
 def targeted_l2(
     model: nn.Module,
     images: Tensor,
@@ -68,9 +70,11 @@ def targeted_l2(
     Raises
     ------
     SpecError
-        A target that is no label of the model, a rate outside [0, 1], or no step or round.
+        A target that is no label of the model, a confidence, weight or rate outside its range, or no step or round.
     DataError
         Images that are not float (B, C, H, W) in [0, 1], or labels that do not fit.
+    UnsupportedModel
+        No finite logits (B, K), or none that autograd leads from to the pixels.
 
     References
     ----------
@@ -86,9 +90,6 @@ def targeted_l2(
     >>> abs(float(found) - 0.0847) < 0.005
     True
     """
-    speed = amount(rate, "rate")
-    if steps < 1 or rounds < 1:
-        raise SpecError(f"targeted_l2: steps = {steps}, rounds = {rounds}: both are at least 1")
     clean, _ = checked(images, labels)
     if not len(clean):
         return clean
@@ -111,9 +112,9 @@ def targeted_l2(
                 first = BETAS[0] * first + (1 - BETAS[0]) * slope
                 second = BETAS[1] * second + (1 - BETAS[1]) * slope.square()
                 scale = (second / (1 - BETAS[1] ** number)).sqrt_().add_(1e-8)
-                here = (here - speed / (1 - BETAS[0] ** number) * first / scale).clamp_(0.0, 1.0)
+                here = (here - rate / (1 - BETAS[0] ** number) * first / scale).clamp_(0.0, 1.0)
         with torch.no_grad():
-            reached = _probability(model(here), goals[searching]) >= confidence
+            reached = _probability(answered(model, here), goals[searching]) >= confidence
         found[searching[reached]] = here[reached]
         return found
 
@@ -121,10 +122,10 @@ def targeted_l2(
 @torch.no_grad()
 def _targets(model: nn.Module, images: Tensor, target: str | int) -> Tensor:
     """The label (B,) that each image shall get."""
-    logits: Tensor = model(images)
+    logits = answered(model, images)
     classes = logits.shape[1]
     if isinstance(target, int):
-        if not 0 <= target < classes:
+        if target >= classes:
             raise SpecError(f"targeted_l2: target = {target}, and the model has the labels 0 to {classes - 1}")
         return torch.full((len(images),), target, device=images.device)
     if target == "least_likely":

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from biaskit.data import CORE, RESERVED, SPURIOUS, TWIN, Dataset, Source, coded
 from biaskit.errors import SpecError
-from biaskit.images import IN_MEMORY, ArrayImages, Images, as_array
+from biaskit.images import IN_MEMORY, ArrayImages, EncodedImages, Images, as_array
 
 __all__ = ["Named", "Paint", "Regime", "Share", "Shares", "assign", "plant"]
 
@@ -236,7 +236,7 @@ def settle(dataset: Dataset) -> Dataset:
     """
     images = dataset.images
     large = len(images) * int(np.prod(images.shape)) > IN_MEMORY
-    if large or not isinstance(images, Rendered) or images.shades is not None:
+    if large or isinstance(images, EncodedImages) or (isinstance(images, Rendered) and images.shades is not None):
         return dataset
     return dataset.replace(images=as_array(images))
 
@@ -246,6 +246,8 @@ def _start(source: Source | Dataset) -> Dataset:
     if isinstance(source, Dataset):
         if isinstance(source.images, Rendered):
             return source
+        if source.masks is not None or source.concepts is not None:
+            raise SpecError("the images before this builder have masks or concepts, which it cannot keep; take one out")
         return source.replace(images=Rendered(source.images, torch.arange(len(source)), ()))
     table = pd.DataFrame(
         {

@@ -9,6 +9,7 @@ import typer
 
 from biaskit.cli.build import build
 from biaskit.cli.compare import compare
+from biaskit.cli.fetch import app as fetch
 from biaskit.cli.list import list_
 from biaskit.cli.plan import plan
 from biaskit.cli.report import report
@@ -40,6 +41,7 @@ app.command()(report)
 app.command("list")(list_)
 app.command()(show)
 app.add_typer(runs, name="runs")
+app.add_typer(fetch, name="fetch")
 
 
 def _version(value: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 __all__ = [
+    "AllSets",
     "Analyzers",
     "AsJson",
     "Deterministic",
@@ -24,6 +25,7 @@ __all__ = [
     "complete_recipes",
     "fail",
     "guarded",
+    "named",
     "say",
     "set_words",
     "typed",
@@ -55,15 +57,31 @@ On = Annotated[
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="Change a card: [ARM:]KEY=VALUE, such as stage.0.loss.alpha=0.5.")
 ]
+AllSets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Change a card, [ARM:]KEY=VALUE such as stage.0.loss.alpha=0.5, or what an analyzer does, "
+        "analyzer.NAME.OPTION=VALUE such as analyzer.robustness.images=50.",
+    ),
+]
 Out = Annotated[str | None, typer.Option("--out", help="Folder to write; it appears whole or not at all.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda or mps. Default: what is there.")]
 Seeds = Annotated[str, typer.Option(help="A number of seeds, or a list such as 0,1,2.")]
-Analyzers = Annotated[str | None, typer.Option(help="Names with commas; default: all but the slow ones.")]
+Analyzers = Annotated[
+    str | None,
+    typer.Option(help="Names with commas; default: all but the slow ones. Options: --set analyzer.NAME.OPTION=VALUE."),
+]
 Margin = Annotated[
     float | None, typer.Option(help="The largest difference that does not matter: 0.005 is half a point.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="Bit-equal repetitions on CUDA, at some cost.")]
+
+
+def named(analyzers: str | None) -> list[str] | None:
+    """The analyzers of ``--analyzers``; None for the default."""
+    return [one.strip() for one in analyzers.split(",")] if analyzers else None
 
 
 def set_words(changes: list[str] | None) -> list[str]:

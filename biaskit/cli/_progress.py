@@ -1,4 +1,7 @@
-"""Progress on stderr: a bar on a terminal, one line per finished run elsewhere. Loss and time only, no test number."""
+"""Progress on stderr: a bar on a terminal; elsewhere a line per run, or per epoch of a single run.
+
+Loss and time only, no test number.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from biaskit.cli._common import say
+from biaskit.telling.numbers import ASCII
 
 if TYPE_CHECKING:
     from biaskit._compare import Progress
@@ -52,13 +56,20 @@ class Reporter:
 
     def interrupted(self) -> str:
         """What a user who stops it wants to know."""
-        return f"{self.finished} of {self.total} runs are stored; the same command goes on from there"
+        runs = f"{self.finished} of {ASCII.counted(self.total, 'run')}"
+        return f"{runs} {'is' if self.total == 1 else 'are'} stored; the same command goes on from there"
 
     def tick(self, arm: str, seed: int, number: int = 1) -> Callable[[Tick], None]:
         """A callback for one training."""
+        last: Tick | None = None
 
         def show(one: Tick) -> None:
+            nonlocal last
             if self._bar is None:
+                # An epoch has ended when a later one gives a sign; those shorter than a tenth of a second give none.
+                if self.total == 1 and last is not None and (one.stage, one.epoch) != (last.stage, last.epoch):
+                    say(_epoch_line(last), err=True)
+                last = one
                 return
             part = (one.epoch + one.done) / one.epochs
             self._bar.update(
@@ -83,7 +94,7 @@ class Reporter:
                     say(f"{head}   stored", err=True)
                 else:
                     epochs, loss = len(one.run.history), float(one.run.history["loss"].iloc[-1])
-                    passes = f"{epochs} epoch{'s' if epochs != 1 else ''}"
+                    passes = ASCII.counted(epochs, "epoch")
                     say(f"{head}   {passes}   {one.run.seconds:5.1f} s   loss {loss:.3f}", err=True)
             else:
                 self._bar.update(self._task, completed=one.number)
@@ -101,11 +112,20 @@ class Reporter:
             )
 
 
+def _epoch_line(one: Tick) -> str:
+    """What was seen last of an epoch that has ended."""
+    stage = f"stage {one.stage}, " if one.stage else ""
+    speed = f"{one.images_per_second:,.0f} images/s"
+    return f"{stage}epoch {one.epoch + 1:>{len(str(one.epochs))}} of {one.epochs}   loss {one.loss:.3f}   {speed}"
+
+
 def plan_line(data: Dataset, arms: Sequence[Arm], where: Machine, total: int) -> str:
     """What is about to run, in a line."""
     splits = ", ".join(f"{len(data.rows(split)):,} {split}" for split in data.splits if split != "twin")
     networks = ", ".join(sorted({arm.card["model"]["name"] for arm in arms}))
+    lengths = sorted({sum(stage["epochs"] for stage in arm.card["stage"]) for arm in arms})
+    epochs = ASCII.counted(lengths[0], "epoch") if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]} epochs"
     return (
-        f"{data.name} {data.fingerprint[:8]}, {splits}; {total} runs ({', '.join(arm.name for arm in arms)}); "
-        f"{networks}, {where.device}, {where.precision}"
+        f"{data.name} {data.fingerprint[:8]}, {splits}; {ASCII.counted(total, 'run')} "
+        f"({', '.join(arm.name for arm in arms)}); {networks}, {epochs}, {where.device}, {where.precision}"
     )

@@ -91,7 +91,7 @@ def comparison_lines(result: Row, width: int | None, files: Sequence[tuple[str, 
     lines += sweep_table(result, width) if result["kind"] == "sweep" else _numbers_table(result, width)
     count = result["data"]["splits"].get("test", 0)
     lines += [
-        *wrapped(f"{notes.methods(result)}; {ASCII.count(count)} test images", width, style="dim"),
+        *wrapped(f"{notes.methods(result)}; {ASCII.counted(count, 'test image')}", width, style="dim"),
         Line(),
     ]
     if len(result["arms"]) > 1:
@@ -119,7 +119,7 @@ def hint_lines(result: Row, width: int | None) -> list[Line]:
     hint = notes.hint(result)
     if hint is None:
         return []
-    cost = [f"{hint['new_runs']} new runs"] if hint.get("new_runs") else []
+    cost = [ASCII.counted(hint["new_runs"], "new run")] if hint.get("new_runs") else []
     cost += [ASCII.seconds(hint["seconds"])] if hint.get("seconds") else []
     text = f"hint: {hint['text']}" + (f" ({', '.join(cost)})" if cost else "") + ":"
     return [*wrapped(text, width, indent=6), line(f"      {hint['command']}")]
@@ -224,7 +224,7 @@ def _differences_table(result: Row, width: int | None) -> list[Line]:
     if not few:
         lines.append(
             line(
-                f"{len(pairs) - len({(r['arm'], r['against']) for r in kept})} more pairs in the report",
+                f"{ASCII.counted(len(pairs - {(r['arm'], r['against']) for r in kept}), 'more pair')} in the report",
                 "dim",
             )
         )

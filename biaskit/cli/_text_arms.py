@@ -89,7 +89,8 @@ def further_lines(result: Row, width: int | None) -> list[Line]:
         lines += blocks(analyses.named(analysis["analyzer"]), entries, arms, width)
         facts = [analyses.constants(analysis, analyses.overall(result, analysis))]
         facts += [f"n {ASCII.count(n)}" for n in sizes if len(sizes) == 1 and n is not None]
-        facts += [f"{len(every) - len(kept)} more rows in the report"] if len(every) > len(kept) else []
+        more = len(every) - len(kept)
+        facts += [f"{ASCII.counted(more, 'more row')} in the report"] if more else []
         lines += wrapped("; ".join(one for one in facts if one), width, style="dim") if any(facts) else []
         for failed, text in analyses.noted(analysis, arms):
             if failed:

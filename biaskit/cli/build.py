@@ -22,6 +22,9 @@ def build(
     set: Sets = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws attributes, twins and label noise.")] = 0,
     out: Out = None,
+    broden: Annotated[
+        str | None, typer.Option(help="Also write the test images and their concepts to a folder in Broden's layout.")
+    ] = None,
 ) -> None:
     """Plant a shortcut in real images and write the data set to a folder."""
     import time
@@ -29,20 +32,27 @@ def build(
     from biaskit._build import build as build_dataset
     from biaskit._build import default_folder
     from biaskit.disk import FILES, check_replaceable, save_dataset
+    from biaskit.telling.numbers import ASCII
 
     if out:
         check_replaceable(Path(out), FILES)
     started = time.perf_counter()
     dataset = build_dataset(name, source=source, root=root, set=set or (), seed=seed)
     folder = Path(out) if out else default_folder(dataset)
+    if broden:
+        from biaskit.broden import check_broden, write_broden
+
+        check_broden(dataset, broden)
     save_dataset(dataset, folder)
+    if broden:
+        write_broden(dataset, broden)
     seconds = time.perf_counter() - started
     size = sum(one.stat().st_size for one in folder.iterdir())
     _, height, width = dataset.images.shape
     count = sum(len(dataset.rows(split)) for split in dataset.splits if split != "twin")
     say(
-        f"Built {dataset.name}: {count:,} images of {height} x {width} from {dataset.card['source']['name']}, "
-        f"{len(dataset.groups)} groups, seed {seed}, in {seconds:.1f} s."
+        f"Built {dataset.name}: {ASCII.counted(count, 'image')} of {height} x {width}, {_origin(dataset.card)}, "
+        f"{ASCII.counted(len(dataset.groups), 'group')}, seed {seed}, in {seconds:.1f} s."
     )
     say()
     if dataset.group_by:
@@ -50,10 +60,11 @@ def build(
             say(line)
         say()
     say(f"note: {_regime(dataset) or 'nothing is planted'}")
-    twins = ", with its twin below" if "twin" in dataset.splits else ""
     files = "  ".join(sorted(one.name for one in folder.iterdir() if one.name != "preview.png"))
     say(f"data     {folder}  {files}  {size / 1e6:.0f} MB")
-    say(f"preview  {folder / 'preview.png'}  one image of each group{twins}")
+    say(f"preview  {folder / 'preview.png'}  {_shown(dataset)}")
+    if broden:
+        say(f"broden   {broden}  its {len(dataset.rows('test')):,} test images with segmentations")
     usual = folder == default_folder(dataset) and folder.name == dataset.name
     say(f"hint: biaskit compare plain aug semcont --on {dataset.name if usual else folder}", err=True)
 
@@ -81,12 +92,24 @@ def contingency_lines(dataset: Any) -> list[str]:
     return lines
 
 
+def _origin(card: Any) -> str:
+    return f"from {card['source']['name']}" if "source" in card else f"drawn by {card['builder'][0]['name']}"
+
+
+def _shown(dataset: Any) -> str:
+    if not dataset.group_by:
+        return "a few images of each label"
+    return "one image of each group" + (", with its twin below" if "twin" in dataset.splits else "")
+
+
 def _regime(dataset: Any) -> str:
     words = dataset.card.get("words", {})
     said = []
     for one in dataset.card.get("builder", []):
         if "regime" not in one:  # a third party's builder, which may plant in a way of its own
             said.append(f"planted by {one['name']}")
+            continue
+        if not one["attribute"]:
             continue
         name = words.get(one["attribute"], one["attribute"])
         if one["regime"] == "shift":

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from biaskit.cli._common import (
+    AllSets,
     Analyzers,
     AsJson,
     Deterministic,
@@ -18,9 +19,9 @@ from biaskit.cli._common import (
     On,
     Out,
     Seeds,
-    Sets,
     complete_recipes,
     guarded,
+    named,
     say,
     set_words,
     typed,
@@ -37,7 +38,7 @@ def compare(
     on: On = None,
     seeds: Seeds = "5",
     analyzers: Analyzers = None,
-    set: Sets = None,
+    set: AllSets = None,
     reference: Annotated[str | None, typer.Option(help="Compare every arm with this one, not all pairs.")] = None,
     margin: Margin = None,
     out: Out = None,
@@ -46,6 +47,7 @@ def compare(
     json: AsJson = False,
 ) -> None:
     """Train recipes over several seeds: which one leans on the shortcut less, and how sure is that?"""
+    from biaskit._asked import analyzer_options, analyzer_words
     from biaskit._build import DEFAULT, build, load
     from biaskit._compare import compare as run_comparison
     from biaskit._train import machine
@@ -59,7 +61,7 @@ def compare(
     total = len(arms) * (numbers if isinstance(numbers, int) else len(numbers))
     if out:
         check_replaceable(Path(out), FILES)
-    bound = bind_arms(arms, data, set or ())
+    bound = bind_arms(arms, data, analyzer_options(set or ())[0])
     where = machine(device, deterministic=deterministic)
     say(plan_line(data, bound, where, total), err=True)
     with Reporter(total) as reporter:
@@ -68,7 +70,7 @@ def compare(
                 arms,
                 data,
                 seeds=numbers,
-                analyzers=[one.strip() for one in analyzers.split(",")] if analyzers else None,
+                analyzers=named(analyzers),
                 set=set or (),
                 reference=reference,
                 margin=margin,
@@ -91,7 +93,8 @@ def compare(
 
     print_comparison(comparison.result, folder)
     if on is None:
-        again = shlex.join(["biaskit", "compare", *arms, "--on", "colormnist", *set_words(set)])
+        words = [*arms, "--on", "colormnist", *analyzer_words(named(analyzers)), *set_words(set)]
+        again = shlex.join(["biaskit", "compare", *words])
         say(f"on real MNIST: biaskit build colormnist && {again}", err=True)
 
 

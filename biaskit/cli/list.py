@@ -19,12 +19,15 @@ def list_(
     ] = None,
 ) -> None:
     """List what there is, a line each; everything without a kind."""
+    from biaskit._find_study import study_names
     from biaskit.registry import KINDS, names, plural, singular
     from biaskit.specs import CARDS, card_names
 
     kinds = [singular(kind)] if kind else [*CARDS, *KINDS]
     for number, one in enumerate(kinds):
         found = card_names(one) if one in CARDS else names(one)
+        if one == "study":
+            found = {item: text for study in found for item, text in study_names(study).items()}
         if len(kinds) > 1:
             if number:
                 say()

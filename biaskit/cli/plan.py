@@ -31,6 +31,7 @@ def plan(
     from biaskit._plan import IMAGE_SEEDS
     from biaskit._plan import plan as make
     from biaskit.cli._progress import Reporter
+    from biaskit.telling.numbers import ASCII
 
     data = load(on) if on else build(DEFAULT)
     with Reporter(2 * pilot) as reporter:
@@ -46,7 +47,7 @@ def plan(
             progress=reporter,
         )
     n = int(found["n"].iloc[0])
-    say(f"To find a difference of {100 * effect:g} points between {first} and {second} with 80 % probability:")
+    say(f"To find a difference of {ASCII.points(effect)} between {first} and {second} with 80 % probability:")
     say()
     say(f"{'measure':<20} {'seeds':>7}   {'test images':>12}   smallest difference found with 3, 5, 10, 20 seeds")
     for row in found.to_dict("records"):

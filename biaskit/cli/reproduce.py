@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from biaskit.cli._common import AsJson, Deterministic, Device, Out, Sets, complete_datasets, guarded, say, typed
+from biaskit.cli._common import AllSets, AsJson, Deterministic, Device, Out, complete_datasets, guarded, say, typed
 from biaskit.cli.compare import parse_seeds
 
 __all__ = ["reproduce"]
@@ -17,12 +17,10 @@ __all__ = ["reproduce"]
 
 def complete_studies(incomplete: str) -> list[str]:
     """Shell completion of studies and their items."""
-    from biaskit.specs import card_names, card_path, read_toml
+    from biaskit._find_study import study_names
+    from biaskit.specs import card_names
 
-    found = []
-    for name in card_names("study"):
-        found += [name, *(f"{name}-{item['name']}" for item in read_toml(card_path("study", name))["item"])]
-    return [name for name in found if name.startswith(incomplete)]
+    return [one for name in card_names("study") for one in study_names(name) if one.startswith(incomplete)]
 
 
 @guarded
@@ -37,7 +35,7 @@ def reproduce(
         str | None,
         typer.Option("--on", help="Own data in place of the preset's.", autocompletion=complete_datasets),
     ] = None,
-    set: Sets = None,
+    set: AllSets = None,
     out: Out = None,
     device: Device = None,
     deterministic: Deterministic = False,
@@ -50,6 +48,7 @@ def reproduce(
     from biaskit.cli._progress import Reporter
     from biaskit.disk import check_replaceable
     from biaskit.output import FILES
+    from biaskit.telling.numbers import ASCII
 
     folder = Path(out) if out else Path(f"biaskit-{re.sub(r'[^a-zA-Z0-9_.-]+', '-', Path(study).name)}-{preset}")
     check_replaceable(folder, FILES)
@@ -60,8 +59,8 @@ def reproduce(
     where = machine(device, deterministic=deterministic)
     data = ", ".join(dict.fromkeys(f"{plan.labels[role]} {one.fingerprint[:8]}" for role, one in plan.data.items()))
     items = ", ".join(item.name for item in plan.items)
-    head = f"{plan.card.name}, preset {preset}: {items}; {data}"
-    say(f"{head}; {total} runs; {where.device}, {where.precision}; budget: {plan.size.budget}", err=True)
+    head = f"{plan.card.name}, preset {preset}: {items}; {data}; {ASCII.counted(total, 'run')}"
+    say(f"{head}; {where.device}, {where.precision}; budget: {plan.size.budget}", err=True)
     with Reporter(total) as reporter:
         try:
             found = run_study(

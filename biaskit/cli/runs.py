@@ -19,6 +19,7 @@ def list_() -> None:
     """List the finished runs, oldest first."""
     from biaskit.home import home
     from biaskit.runs import stored_runs
+    from biaskit.telling.numbers import ASCII
 
     found = list(stored_runs())
     if not found:
@@ -30,7 +31,7 @@ def list_() -> None:
             f"{one['arm']:<16} {one['seed']:>4}  {one['data']['name']:<22} {one['seconds']:>8.1f} "
             f"{one['bytes'] / 1e6:>7.1f}  {one['finished']:<20}  {one['folder'].name}"
         )
-    say(f"{len(found)} runs, {sum(one['bytes'] for one in found) / 1e6:.0f} MB in {home() / 'runs'}")
+    say(f"{ASCII.counted(len(found), 'run')}, {sum(one['bytes'] for one in found) / 1e6:.0f} MB in {home() / 'runs'}")
 
 
 @app.command()

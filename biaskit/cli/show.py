@@ -43,14 +43,57 @@ def show(
                 found = True
                 _function(kind, one)
     if not found:
+        found = _item(name, everything)
+    if not found:
         raise UnknownName("entry", name, everything)
 
 
+def _item(name: str, everything: list[str]) -> bool:
+    """Show an item of a study, if the name is one; else add the names of all items to those that are known."""
+    from biaskit._find_study import find_study, study_names
+    from biaskit.specs import card_names
+    from biaskit.telling.numbers import ASCII
+    from biaskit.telling.study import expected, published, row_label
+
+    items = [one for study in card_names("study") for one in list(study_names(study))[1:]]
+    if name.replace("_", "-") not in items and ".toml-" not in name:
+        everything += items
+        return False
+    card, (item,) = find_study(name)
+    study = name.replace("_", "-") if ".toml" not in name else name
+    say(f"{study}, item of {card.name}: {item.title}", style="bold")
+    say(item.about)
+    say()
+    swept = [f"{item.sweep.recipe} with {item.sweep.param} = {_text(item.sweep.values)}"] if item.sweep else []
+    say(f"original  {item.original}")
+    say(f"arms      {', '.join([*item.arms, *swept])}")
+    say(f"measured  {_text(item.analyzers)}")
+    say()
+    _presets(card, [item.data])
+    say()
+    for one in item.measures:
+        what = card.measure[one]
+        numbers = [f"{arm} {published(ASCII, v, what.unit)}" for arm, v in item.published.get(one, {}).items()]
+        on = f"; published on {item.published_on}: {', '.join(numbers)}" if numbers else ""
+        say(f"measure  {row_label({'measure': what.title, 'unit': what.unit})}{on}")
+    for claim in item.claim:
+        what = card.measure[claim.measure]
+        compared = {"contrast": f"{claim.arm} {'/' if what.ratio else '-'} {claim.than}", "measure": what.title}
+        say(f"claim    {claim.claim}: {expected({**vars(claim), **compared, 'unit': what.unit})}")
+    for note in item.notes:
+        say(f"note     {note}")
+    say()
+    say(f"try      biaskit reproduce {study}")
+    return True
+
+
 def _card(kind: str, name: str) -> None:
+    from biaskit._find_study import study_card
     from biaskit.specs import card_path, load_card, read_toml
+    from biaskit.telling.numbers import ASCII
 
     path = card_path(kind, name)
-    card = load_card(kind, read_toml(path), path.name)
+    card: Any = study_card(name) if kind == "study" else load_card(kind, read_toml(path), path.name)
     say(f"{card.name}, {kind}, version {card.version}: {card.summary}", style="bold")
     if card.paper:
         say(f"paper    {card.paper}")
@@ -74,13 +117,15 @@ def _card(kind: str, name: str) -> None:
     elif kind == "study":
         _study(card, name)
     else:
-        _component("source", card.source, "source")
+        if card.source is not None:
+            _component("source", card.source, "source")
         for number, builder in enumerate(card.builder):
             _component("builder", builder, f"builder.{number}")
         say()
         budget = card.training
         step = f"{budget.optimizer.name} {budget.optimizer.lr:g}"
-        say(f"training  {budget.model.name}, {budget.epochs} epochs, batches of {budget.batch_size}, {step}")
+        epochs = ASCII.counted(budget.epochs, "epoch")
+        say(f"training  {budget.model.name}, {epochs}, batches of {budget.batch_size}, {step}")
         say(f"decides   {card.reliance}")
         for split, attributes in card.counts.items():
             for attribute, counts in attributes.items():
@@ -93,16 +138,31 @@ def _card(kind: str, name: str) -> None:
 def _study(card: Any, name: str) -> None:
     say()
     for arm in card.arm:
-        say(f"arm      {arm.recipe:<16} {arm.paper or 'ours'}")
+        changes = f" ({arm.recipe}; {', '.join(arm.set)})" if arm.set else ""
+        say(f"arm      {arm.called:<16} {arm.paper or 'ours'}{changes}")
     say()
-    for title, preset in card.preset.items():
-        data = ", ".join(dict.fromkeys(one.label for one in preset.data.values()))
-        say(f"preset   {title:<16} {data}; {preset.seeds} seeds; {preset.budget}")
+    _presets(card, list(dict.fromkeys(item.data for item in card.item)))
     say()
+    study = name if name.endswith(".toml") else card.name
+    width = max(len(study) + 1 + len(item.name) for item in card.item)
     for item in card.item:
-        say(f"item     {item.name:<16} {item.title}; on {item.original}")
+        say(f"item     {f'{study}-{item.name}':<{width}}  {item.title}; on {item.original} ({item.data})")
     say()
-    say(f"try      biaskit reproduce {name if name.endswith('.toml') else card.name}-{card.item[0].name}")
+    say(f"try      biaskit reproduce {study}-{card.item[0].name}")
+
+
+def _presets(card: Any, roles: list[str]) -> None:
+    """What each preset takes for the data of these roles."""
+    from biaskit.telling.numbers import ASCII
+
+    for title, preset in card.preset.items():
+        say(f"preset   {title:<16} {ASCII.counted(preset.seeds, 'seed')}; {preset.budget}")
+        for role in roles:
+            data = preset.data[role]
+            named = data.label if data.label == data.card else f"{data.label} ({data.card})"
+            changes = f", with {'; '.join(data.set)}" if data.set else ""
+            stands = "as in the paper" if data.same else "in place of the paper's"
+            say(f"         {role:<16} {named}{changes}; {stands}")
 
 
 def _component(kind: str, component: Any, place: str) -> None:
@@ -114,7 +174,7 @@ def _component(kind: str, component: Any, place: str) -> None:
     say(f"{place}  {bound.pop('name')}")
     kinds = options(find(kind, component.name))
     for key, value in bound.items():
-        say(f"  {key:<24} {_text(value):<28} {_range(kinds[key][0])}")
+        say(f"  {key:<24} {_text(value, key):<28} {_range(kinds[key][0])}")
 
 
 def _function(kind: str, name: str) -> None:
@@ -130,7 +190,7 @@ def _function(kind: str, name: str) -> None:
         say()
         say(f"{'option':<20} {'default':<36} range")
         for key, (hint, default) in found.items():
-            say(f"{key:<20} {'required' if default is ... else _text(default):<36} {_range(hint)}")
+            say(f"{key:<20} {'required' if default is ... else _text(default, key):<36} {_range(hint)}")
     say()
 
 
@@ -141,7 +201,10 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, key: str = "") -> str:
+    from biaskit.telling.numbers import fractions
+
+    value = fractions(value, key)
     if isinstance(value, tuple | list):
         return ", ".join(str(one) for one in value) or "none"
     return str(value) if value != "" else "none"

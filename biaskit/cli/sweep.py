@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from biaskit.cli._common import (
+    AllSets,
     Analyzers,
     AsJson,
     Deterministic,
@@ -19,9 +20,9 @@ from biaskit.cli._common import (
     On,
     Out,
     Seeds,
-    Sets,
     complete_recipes,
     guarded,
+    named,
     say,
     set_words,
     typed,
@@ -38,7 +39,7 @@ def sweep(
     on: On = None,
     seeds: Seeds = "5",
     analyzers: Analyzers = None,
-    set: Sets = None,
+    set: AllSets = None,
     margin: Margin = None,
     out: Out = None,
     device: Device = None,
@@ -46,6 +47,7 @@ def sweep(
     json: AsJson = False,
 ) -> None:
     """Train one recipe with several values of an option: what does the option change, and how sure is that?"""
+    from biaskit._asked import analyzer_options, analyzer_words
     from biaskit._build import DEFAULT, build, load
     from biaskit._sweep import parse_param, swept_arms
     from biaskit._sweep import sweep as run_sweep
@@ -63,7 +65,7 @@ def sweep(
     numbers = parse_seeds(seeds)
     if out:
         check_replaceable(Path(out), FILES)
-    arms = swept_arms(recipe, key, values, data, set or ())
+    arms = swept_arms(recipe, key, values, data, analyzer_options(set or ())[0])
     total = len(arms) * (numbers if isinstance(numbers, int) else len(numbers))
     say(plan_line(data, arms, machine(device, deterministic=deterministic), total), err=True)
     with Reporter(total) as reporter:
@@ -74,7 +76,7 @@ def sweep(
                 values,
                 data,
                 seeds=numbers,
-                analyzers=[one.strip() for one in analyzers.split(",")] if analyzers else None,
+                analyzers=named(analyzers),
                 set=set or (),
                 margin=margin,
                 device=device,
@@ -99,5 +101,6 @@ def sweep(
 
     print_sweep(result, folder)
     if on is None:
-        again = shlex.join(["biaskit", "sweep", recipe, "--param", param[0], "--on", "colormnist", *set_words(set)])
+        words = [recipe, "--param", param[0], "--on", "colormnist", *analyzer_words(named(analyzers)), *set_words(set)]
+        again = shlex.join(["biaskit", "sweep", *words])
         say(f"on real MNIST: biaskit build colormnist && {again}", err=True)

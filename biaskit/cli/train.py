@@ -23,23 +23,22 @@ def train(
 ) -> None:
     """Train one recipe with one seed; a run that is stored already is not trained again."""
     from biaskit._build import DEFAULT, build, load
-    from biaskit.cli._progress import Reporter
-    from biaskit.runs import train as run_training
+    from biaskit._train import machine
+    from biaskit.cli._progress import Reporter, plan_line
+    from biaskit.recipes import bind_arms
+    from biaskit.runs import train_arm
+    from biaskit.telling.numbers import ASCII
 
     data = load(on) if on else build(DEFAULT)
+    (arm,) = bind_arms([recipe], data, set or ())
+    where = machine(device, deterministic=deterministic)
+    say(f"{plan_line(data, [arm], where, 1)}; seed {seed}", err=True)
     with Reporter(1) as reporter:
-        run = run_training(
-            recipe,
-            data,
-            seed=seed,
-            set=set or (),
-            device=device,
-            deterministic=deterministic,
-            tick=reporter.tick(recipe, seed),
-        )
+        run = train_arm(arm, data, seed, where, reporter.tick(arm.name, seed))
     loss = float(run.history["loss"].iloc[-1])
     state = "stored already" if run.stored else f"trained in {run.seconds:.1f} s"
-    say(f"{run.arm}, seed {run.seed}, on {data.name}: {state}; {len(run.history)} epochs, last loss {loss:.4f}")
+    epochs = ASCII.counted(len(run.history), "epoch")
+    say(f"{run.arm}, seed {run.seed}, on {data.name}: {state}; {epochs}, last loss {loss:.4f}")
     say(f"run      {run.folder}  run.json  model.safetensors  history.csv  predictions.parquet")
     again = shlex.join(["biaskit", "compare", recipe, "--on", on or DEFAULT, *set_words(set)])
     say(f"hint: {again} measures it over several seeds", err=True)

@@ -2,6 +2,6 @@
 
 from biaskit.registry import lazy
 
-__all__ = ["cross_entropy", "semantic_continuity"]
+__all__ = ["cross_entropy", "feature_matching", "semantic_continuity"]
 
 __getattr__ = lazy(__name__, __all__)

@@ -14,6 +14,7 @@ worst group, largest gap, one model                    `worst_group`, `max_min_g
 rate, gap, worst group of an arm over seeds            `arm_rate`, `arm_contrast`, `arm_worst_group`
 difference of two arms                                 `difference`, `worst_group_difference`
 ratio of distance scores                               `log_ratio`
+a number that each seed has once, of two arms          `seed_difference`
 words for a family of differences                      `judge`
 how much more would settle it                          `seeds_needed`, `images_needed`
 =====================================================  ==============================================
@@ -22,7 +23,16 @@ An interval of one model speaks of this model and other images. An interval of a
 other seeds and other images of the same groups. Arms, metrics, seeds and images are fixed before looking.
 """
 
-from biaskit.stats._arms import Rate, Ratio, arm_contrast, arm_rate, difference, image_coefficients, log_ratio
+from biaskit.stats._arms import (
+    Rate,
+    Ratio,
+    arm_contrast,
+    arm_rate,
+    difference,
+    image_coefficients,
+    log_ratio,
+    seed_difference,
+)
 from biaskit.stats._attribute import (
     ENOUGH,
     AttributeGap,
@@ -93,6 +103,7 @@ __all__ = [
     "mcnemar",
     "newcombe",
     "noise_floor",
+    "seed_difference",
     "seeds_needed",
     "smallest_detectable",
     "tost",

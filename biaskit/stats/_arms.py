@@ -7,6 +7,7 @@ seeds and other images of the same groups.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ __all__ = [
     "image_coefficients",
     "korn_graubard",
     "log_ratio",
+    "seed_difference",
 ]
 
 #: DS at or below this counts as "the image did not change".
@@ -314,6 +316,52 @@ def difference(
         discordant = (int((xb > xa).sum()), int((xb < xa).sum()), c.size)
     least = side_floor(c) if floor else 0.0
     return arms.combine((xa @ c, xb @ c), (xa * c, xb * c), c, strata, least, discordant=discordant)
+
+
+def seed_difference(
+    a: ArrayLike,
+    b: ArrayLike,
+    seeds_a: Sequence[Hashable] | None = None,
+    seeds_b: Sequence[Hashable] | None = None,
+    *,
+    n: int = 0,
+) -> Difference:
+    """Difference b - a of a number that each seed has once, over seeds alone: paired t, or Welch's.
+
+    For what is no mean over images, such as the consistency of units: it speaks of other seeds on the same images.
+
+    Parameters
+    ----------
+    a, b : array_like (S_a,), (S_b,)
+    seeds_a, seeds_b : sequence, optional
+        As in `difference`.
+    n : int
+        Images or units that each number rests on, handed through.
+
+    Returns
+    -------
+    Difference
+        NaN with a reason for one seed.
+
+    Raises
+    ------
+    DataError
+        Other numbers of seeds than values, or values that are not finite.
+
+    Examples
+    --------
+    >>> d = seed_difference([0.1, 0.2, 0.35], [0.2, 0.35, 0.4])
+    >>> round(d.estimate, 2), round(d.low, 4), round(d.high, 4), round(d.p, 4)
+    (0.1, -0.0242, 0.2242, 0.0742)
+    """
+    columns = [np.asarray(one, np.float64).reshape(-1, 1) for one in (a, b)]
+    arms = Pair.of(columns[0], columns[1], seeds_a, seeds_b, None)
+    if min(len(arms.a), len(arms.b)) < 2:
+        return arms.undefined("one seed says nothing of other seeds")
+    # No spread over images is claimed: two that contribute nothing have none.
+    still = np.zeros((len(arms.a), 2)), np.zeros((len(arms.b), 2))
+    found = arms.combine((arms.a[:, 0], arms.b[:, 0]), still, np.ones(2), np.zeros(2, np.int64), 0.0)
+    return dataclasses.replace(found, n=n)
 
 
 def log_ratio(

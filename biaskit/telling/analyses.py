@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from biaskit.telling.curves import Axis
-from biaskit.telling.numbers import ASCII, RATES, TYPOGRAPHIC, Numbers, in_words
+from biaskit.telling.numbers import ASCII, RATES, TYPOGRAPHIC, Numbers, fraction, in_words
 from biaskit.telling.words import listed
 
 __all__ = [
@@ -125,10 +125,8 @@ def value(column: Row, found: Any, numbers: Numbers = ASCII) -> str:
         return ""
     if isinstance(found, bool) or not isinstance(found, (int, float)):
         return str(found)
-    if "epsilon" in column["name"] and 0 < found < 1:
-        steps = found * 255
-        if abs(steps - round(steps)) < 1e-6:
-            return f"{round(steps)}/255"
+    if pixels := fraction(column["name"], found):
+        return pixels
     if column["unit"] == "share":
         return f"{found * 100:.4g} %"
     return f"{found:.4g}".replace("-", numbers.minus)

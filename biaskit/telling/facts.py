@@ -7,6 +7,7 @@ from typing import Any
 
 from biaskit.telling import notes
 from biaskit.telling.numbers import TYPOGRAPHIC
+from biaskit.telling.words import stored
 
 __all__ = ["data_facts", "facts"]
 
@@ -52,8 +53,9 @@ def data_facts(data: Row) -> list[tuple[str, str]]:
 def facts(result: Row) -> list[tuple[str, str]]:
     """List what somebody else needs to get the same numbers."""
     machine = result["machine"]
+    before = "" if result["kind"] == "audit" else stored(result, TYPOGRAPHIC)
     facts = [
-        ("Run", f"{result['created']}, {TYPOGRAPHIC.seconds(result['seconds'])}"),
+        ("Run", f"{result['created']}, {TYPOGRAPHIC.seconds(result['seconds'])}{before}"),
         *(_model(result) if result["kind"] == "audit" else _design(result)),
         (
             "Machine",
@@ -69,11 +71,12 @@ def facts(result: Row) -> list[tuple[str, str]]:
 def _design(result: Row) -> list[tuple[str, str]]:
     """List what was fixed before the runs of a comparison."""
     margin, looks = result["margin"], ", ".join(map(str, result["looks"]))
+    looks += " seed" if looks == "1" else " seeds"
     return [
         ("Seeds", ", ".join(map(str, result["seeds"]))),
         ("Method", notes.methods(result)),
         ("Margin", TYPOGRAPHIC.points(margin) if margin is not None else "none given"),
-        ("Verdicts", f"at most {100 * result['alpha']:g} % false, Holm over all of them; looks so far: {looks} seeds"),
+        ("Verdicts", f"at most {100 * result['alpha']:g} % false, Holm over all of them; looks so far: {looks}"),
         ("Reference", result.get("reference") or ""),
     ]
 
@@ -82,8 +85,8 @@ def _model(result: Row) -> list[tuple[str, str]]:
     """List what is known of the model of an audit; of a stored run also its seed and fingerprint."""
     arm = result["arms"][0]
     parts = [arm["model"]]
-    parts += [f"{TYPOGRAPHIC.count(arm['parameters'])} parameters"] if arm["parameters"] is not None else []
-    parts += [f"{arm['epochs']} epochs"] if arm["epochs"] is not None else []
+    parts += [TYPOGRAPHIC.counted(arm["parameters"], "parameter")] if arm["parameters"] is not None else []
+    parts += [TYPOGRAPHIC.counted(arm["epochs"], "epoch")] if arm["epochs"] is not None else []
     runs = [f"seed {r['seed']}, {r['fingerprint']}" for r in result["runs"]]
     return [
         ("Model", ", ".join(parts)),
@@ -95,4 +98,4 @@ def _model(result: Row) -> list[tuple[str, str]]:
 
 
 def _threads(count: int | None) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
+    return TYPOGRAPHIC.counted(count, "thread") if count is not None else "threads not known"

@@ -9,9 +9,10 @@ from typing import Any
 from biaskit.telling import analyses
 from biaskit.telling.curves import Axis, curves, cut_words
 from biaskit.telling.gallery import grids
+from biaskit.telling.histograms import histograms, histograms_caption
 from biaskit.telling.numbers import TYPOGRAPHIC
 from biaskit.telling.panels import Panel
-from biaskit.telling.tables import MOST, Cell, Head, Table
+from biaskit.telling.tables import MOST, Cell, Head, Table, as_table
 
 __all__ = ["drawn", "drawn_caption", "full_table", "sections", "short_table", "terms"]
 
@@ -23,6 +24,9 @@ TITLES = {
     "robustness": "How much does it take to fool it?",
     "semantic_reliance": "Does it look at shapes, or at pixels?",
     "attribution": "Which pixels does it look at?",
+    "neuron_consistency": "Do its units stand for one thing?",
+    "dissection": "Do its units see concepts that have a name?",
+    "top_images": "What excites its units?",
     "input_gradient": "How steep is it around an image?",
     "transfer": "Does what it learned serve other tasks?",
 }
@@ -47,6 +51,8 @@ def sections(result: Row) -> list[dict[str, Any]]:
                 "full": full_table(result, analysis, i),
                 "panels": panels,
                 "caption": drawn_caption(result, analysis, panels, left),
+                "histograms": histograms(result, analysis),
+                "histograms_caption": histograms_caption(result, analysis),
                 "broken": [text for failed, text in notes if failed],
                 "notes": [text for failed, text in notes if not failed],
                 "gallery": grids(result.get("gallery", []), arms, name),
@@ -123,10 +129,10 @@ def full_table(result: Row, analysis: Row, index: int) -> Table:
         Head("n"),
         *(Head(analyses.label(c), term=_term(index, c)) for c in measures),
     ]
-    total = TYPOGRAPHIC.count(len(analysis["rows"]))
-    note = f"The first {MOST} of {total} rows; result.json has all." if len(analysis["rows"]) > MOST else ""
+    total = len(analysis["rows"])
+    note = f"The first {MOST} of {TYPOGRAPHIC.count(total)} rows; result.json has all." if total > MOST else ""
     words = analyses.named(analysis["analyzer"])
-    return Table(f"analysis-{index}", f"All {total} rows as a table", f"Every row of {words}", heads, rows, note)
+    return Table(f"analysis-{index}", as_table(total, "row"), f"Every row of {words}", heads, rows, note)
 
 
 def drawn(result: Row, analysis: Row) -> tuple[list[Panel], int]:
@@ -148,5 +154,5 @@ def drawn_caption(result: Row, analysis: Row, panels: Sequence[Panel], left: int
     better = f"; {DIRECTIONS[measure['better']]}" if measure["better"] else ""
     band = " Band: 95 % t interval over seeds." if len(result["seeds"]) > 1 else ""
     band += cut_words(panels)
-    more = f" {left} more panels stand in the table." if left else ""
+    more = f" In the table: {TYPOGRAPHIC.counted(left, 'more panel')}." if left else ""
     return f"{_upper(analyses.label(measure))}, over {axis.x}, all images{better}.{band}{more}"

@@ -201,7 +201,7 @@ def _worst(result: Result, numbers: Numbers) -> list[tuple[str, str]]:
         (
             "note",
             (
-                f"the worst group rests on {numbers.count(min(sizes))} images; more seeds will not settle it,"
+                f"the worst group rests on {numbers.counted(min(sizes), 'image')}; more seeds will not settle it,"
                 " more images would"
             ),
         )
@@ -292,6 +292,7 @@ def _ran(result: Result, numbers: Numbers) -> list[tuple[str, str]]:
     proof |= {one["analyzer"]: True for one in result.get("analyses", []) if one["analyzer"] not in proof}
     ran = [name for name, there in proof.items() if there and name not in failed]
     data = result["data"]
-    images = f"{numbers.count(data['splits'].get('test', 0))} test images in {len(result['groups'])} groups"
-    twins = f"{numbers.count(data['splits']['twin'])} twins" if data["twins"] else "no twins"
+    groups = numbers.counted(len(result["groups"]), "group")
+    images = f"{numbers.counted(data['splits'].get('test', 0), 'test image')} in {groups}"
+    twins = numbers.counted(data["splits"]["twin"], "twin") if data["twins"] else "no twins"
     return [("ok", f"{images}, {twins}"), *([("ok", f"ran: {', '.join(ran)}")] if ran else [])]

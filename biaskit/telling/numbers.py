@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ASCII", "RATES", "TYPOGRAPHIC", "Numbers", "in_words", "shown", "visible"]
+__all__ = ["ASCII", "RATES", "TYPOGRAPHIC", "Numbers", "fraction", "fractions", "in_words", "shown", "visible"]
 
 RATES = ("%", "points", "share")
 """Units of numbers in [0, 1] that people read times 100."""
@@ -137,8 +137,9 @@ class Numbers:
         return self.of(value, "%")[0] + " %"
 
     def points(self, value: float) -> str:
-        """Write a size that was given, not measured, with the digits it was given: ``0.5 points``."""
-        return f"{value * 100:.6g} points"
+        """Write a size that was given, not measured, with the digits it was given: ``0.5 points``, ``1 point``."""
+        text = f"{value * 100:.6g}"
+        return f"{text} point{'' if text == '1' else 's'}"
 
     def about(self, value: float, unit: str) -> str:
         """Write an uncertain size with two significant digits and its unit: ``0.52 points``."""
@@ -154,6 +155,10 @@ class Numbers:
         """Write a count with a thousands comma: ``10,000``."""
         return self.fixed(value, 0)
 
+    def counted(self, value: float, what: str) -> str:
+        """Write a count with what it counts: ``1 epoch``, ``10,000 test images``."""
+        return f"{self.count(value)} {what}{'' if value == 1 else 's'}"
+
     def seconds(self, value: float) -> str:
         """Write a duration: ``40 s``, ``1 min 12 s``, ``2 h 5 min``."""
         if value < 10:
@@ -168,6 +173,47 @@ class Numbers:
 
 ASCII = Numbers("-")
 TYPOGRAPHIC = Numbers("\N{MINUS SIGN}")
+
+
+def fraction(name: str, value: Any) -> str:
+    """Write how far a pixel moves as the fraction of 255 that it is; empty where it is none, or short as it is.
+
+    Parameters
+    ----------
+    name : str
+        What the number is, with or without the keys above it: epsilons and the steps of attacks are read this way.
+    value : object
+
+    Examples
+    --------
+    >>> fraction("epsilon", 8 / 255), fraction("stage.0.attack.step", 2 / 255)
+    ('8/255', '2/255')
+    >>> fraction("epsilon", 0.2), fraction("epsilon", 0.0314), fraction("stage.0.optimizer.lr", 8 / 255)
+    ('', '', '')
+    """
+    word = name.rpartition(".")[2]
+    if not ("epsilon" in word or word == "step") or isinstance(value, bool) or not isinstance(value, (int, float)):
+        return ""
+    steps = value * 255
+    whole = round(steps) if math.isfinite(steps) else 0
+    if not 0 < whole < 255 or abs(steps - whole) > 1e-6 or value == round(value, 3):
+        return ""
+    return f"{whole}/255"
+
+
+def fractions(card: Any, name: str = "") -> Any:
+    """Copy a card with every pixel distance as the fraction it is, which a card may write as well.
+
+    Examples
+    --------
+    >>> fractions({"attack": {"name": "pgd", "epsilon": 8 / 255, "steps": 10}})
+    {'attack': {'name': 'pgd', 'epsilon': '8/255', 'steps': 10}}
+    """
+    if isinstance(card, Mapping):
+        return {key: fractions(one, str(key)) for key, one in card.items()}
+    if isinstance(card, (list, tuple)):
+        return [fractions(one, name) for one in card]
+    return fraction(name, card) or card
 
 
 def in_words(unit: str, *, difference: bool = False) -> str:

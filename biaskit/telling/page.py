@@ -11,7 +11,7 @@ from biaskit.telling import analyses, further, notes, plots, sentences, sweep, t
 from biaskit.telling.facts import data_facts, facts
 from biaskit.telling.gallery import PICTURE, grids
 from biaskit.telling.glossary import glossary
-from biaskit.telling.numbers import TYPOGRAPHIC, shown
+from biaskit.telling.numbers import TYPOGRAPHIC, fractions, shown
 from biaskit.telling.words import BETTER, NONE, OPEN, SAME, WORSE
 
 __all__ = ["page", "upper"]
@@ -61,7 +61,7 @@ def page(result: Row) -> dict[str, Any]:
         "contingency": tables.contingency(result),
         "arm_table": None if audit else tables.arms(result),
         "cards": [
-            (a["name"], json.dumps(a["card"], indent=1, ensure_ascii=False))
+            (a["name"], json.dumps(fractions(a["card"]), indent=1, ensure_ascii=False))
             for a in result["arms"]
             if a["card"].get("stage") or not audit
         ],
@@ -116,15 +116,15 @@ def _meta(result: Row) -> str:
     """Say how much evidence there is, under the title."""
     data, count = result["data"], len(result["seeds"])
     groups = len({(r["label"], *(r[b] for b in data["group_by"])) for r in result["groups"]})
-    parts = [] if result["kind"] == "audit" else [f"{count} seed{'s' if count != 1 else ''} per arm"]
-    parts.append(f"{TYPOGRAPHIC.count(data['splits'].get('test', 0))} test images")
-    return " · ".join([*parts, f"{TYPOGRAPHIC.count(groups)} groups", result["created"][:10]])
+    parts = [] if result["kind"] == "audit" else [f"{TYPOGRAPHIC.counted(count, 'seed')} per arm"]
+    parts.append(TYPOGRAPHIC.counted(data["splits"].get("test", 0), "test image"))
+    return " · ".join([*parts, TYPOGRAPHIC.counted(groups, "group"), result["created"][:10]])
 
 
 def _numbers_line(result: Row) -> str:
     """Say what the numbers are means and intervals of."""
     count = len(result["seeds"])
-    images = f"{TYPOGRAPHIC.count(result['data']['splits'].get('test', 0))} test images"
+    images = TYPOGRAPHIC.counted(result["data"]["splits"].get("test", 0), "test image")
     if result["kind"] == "audit":
         return f"One model, with its 95 % interval over {images}: this model, other images."
     if count == 1:
@@ -191,7 +191,7 @@ def _hint(result: Row) -> dict[str, str] | None:
     hint = notes.hint(result)
     if hint is None:
         return None
-    parts = [f"{hint['new_runs']} new runs"] if hint.get("new_runs") else []
+    parts = [TYPOGRAPHIC.counted(hint["new_runs"], "new run")] if hint.get("new_runs") else []
     parts += [f"about {TYPOGRAPHIC.seconds(hint['seconds'])}"] if hint.get("seconds") else []
     return {"command": hint["command"], "cost": ", ".join(parts)}
 
@@ -256,7 +256,7 @@ def _figures(result: Row, names: Sequence[str]) -> dict[str, Any]:
     ]
     return {
         "forests": forests,
-        "left_out": f"{left_out} more pairs per measure stand in the table." if left_out else "",
+        "left_out": f"In the table: {TYPOGRAPHIC.counted(left_out, 'more pair')} per measure." if left_out else "",
         "forest_caption": plots.forest_caption(result, result["differences"]),
         "differences": tables.differences(result),
         "panels": [{"panel": p, "key": plots.key(i, len(panels))} for i, p in enumerate(panels)],

@@ -14,6 +14,7 @@ from typing import Any
 
 from biaskit.telling import analyses, further, study, sweep
 from biaskit.telling.curves import continuity, cut_words, own_axes
+from biaskit.telling.histograms import histograms, histograms_caption
 from biaskit.telling.numbers import TYPOGRAPHIC, visible
 from biaskit.telling.panels import MOST_ROWS, Panel, groups
 from biaskit.telling.strips import Strips, forest, seeds
@@ -141,8 +142,9 @@ def figures(result: Row) -> dict[str, str]:
     -------
     dict of str to str
         SVG documents by file name, without ending: ``differences-flip_rate``, ``seeds-flip_rate``,
-        ``groups``, ``continuity``, the name of each further analyzer with curves, ``sweep``; of a study the names of
-        its items with curves. What the result cannot fill is left out.
+        ``groups``, ``continuity``, the name of each further analyzer with curves, with ``-histogram`` how its
+        units scatter, ``sweep``; of a study the names of its items with curves. What the result cannot fill is left
+        out.
     """
     result = visible(result)
     if result["kind"] == "study":
@@ -176,6 +178,9 @@ def figures(result: Row) -> dict[str, str]:
             found[_file(analysis["analyzer"])] = standalone(
                 panels, title, further.drawn_caption(result, analysis, panels, left)
             )
+        if units := histograms(result, analysis):
+            caption = histograms_caption(result, analysis)
+            found[f"{_file(analysis['analyzer'])}-histogram"] = standalone(units, f"{title}: the units", caption)
     if result["kind"] == "sweep":
         panels = sweep.panels(result)
         if panels:

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from biaskit.errors import DataError
 from biaskit.telling import plots, study_page
 from biaskit.telling.analyses import FAILED
-from biaskit.telling.numbers import visible
+from biaskit.telling.numbers import TYPOGRAPHIC, visible
 from biaskit.telling.page import page as gathered
 from biaskit.telling.page import upper
 
@@ -118,6 +118,7 @@ def render(result: Row) -> str:
     page = study_page.page(result) if study else gathered(result)
     ids = {entry[0] for entry in page["glossary"]}
     environment.filters |= {"svg": Markup, "linked": _linker(result, ids), "first_upper": upper, "loud": _loud}
+    environment.filters["counted"] = TYPOGRAPHIC.counted
     page |= {
         "known": ids,
         "shown_notes": SHOWN_NOTES,

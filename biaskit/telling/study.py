@@ -9,7 +9,7 @@ from biaskit.telling.analyses import value
 from biaskit.telling.curves import Axis, curves, cut_words
 from biaskit.telling.numbers import ASCII, RATES, TYPOGRAPHIC, Numbers, in_words
 from biaskit.telling.panels import Panel
-from biaskit.telling.words import listed
+from biaskit.telling.words import listed, stored
 
 __all__ = [
     "FINDINGS",
@@ -55,7 +55,10 @@ def titled(result: Row) -> str:
 def ran(result: Row, numbers: Numbers = ASCII) -> list[tuple[str, str]]:
     """List what was run: arms, seeds, data, budget, machine."""
     machine = result["machine"]
-    arms = [a["name"] + (f" ({a['epochs']} epochs)" if a.get("epochs") else "") for a in result["arms"]]
+    arms = []
+    for arm in result["arms"]:
+        length = f" ({numbers.counted(arm['epochs'], 'epoch')})" if arm.get("epochs") else ""
+        arms.append(arm["name"] + length)
     models = dict.fromkeys(a["model"] for a in result["arms"] if a.get("model"))
     data = []
     for one in result["data"]:
@@ -72,7 +75,7 @@ def ran(result: Row, numbers: Numbers = ASCII) -> list[tuple[str, str]]:
         ("Seeds", f"{len(result['seeds'])}: {', '.join(map(str, result['seeds']))}"),
         ("Data", "; ".join(dict.fromkeys(data))),
         ("Machine", ", ".join(str(machine[k]) for k in ("system", "device", "precision") if machine.get(k))),
-        ("Time", f"{numbers.seconds(result['seconds'])}, {result['created'][:10]}"),
+        ("Time", f"{numbers.seconds(result['seconds'])}, {result['created'][:10]}{stored(result, numbers)}"),
     ]
     return [(name, text) for name, text in facts if text]
 
@@ -116,7 +119,7 @@ def summary(result: Row) -> str:
         parts += [f"{count} {one if count == 1 else many}"] if count else []
     substitutes = [bool(item.get("substitute")) for _, item in pairs]
     where = "" if not any(substitutes) else ", on the substitute" if all(substitutes) else ", some on a substitute"
-    return f"Of {len(pairs)} claim{'s' if len(pairs) != 1 else ''} {listed(parts)}{where}."
+    return f"Of {ASCII.counted(len(pairs), 'claim')} {listed(parts)}{where}."
 
 
 def unit_of(claim: Row, item: Row) -> str:
@@ -132,7 +135,7 @@ def expected(claim: Row, numbers: Numbers = ASCII) -> str:
     Examples
     --------
     >>> expected({"contrast": "adv - plain", "measure": "accuracy", "expect": "not lower", "margin": 0.01, "unit": "%"})
-    'adv - plain, accuracy: expected not lower by more than 1 points'
+    'adv - plain, accuracy: expected not lower by more than 1 point'
     """
     text = ", ".join(t for t in (claim.get("contrast"), claim["measure"]) if t)
     if not claim.get("expect"):

@@ -11,8 +11,8 @@ from typing import Any
 from biaskit.telling import study
 from biaskit.telling.analyses import FAILED
 from biaskit.telling.gallery import grids
-from biaskit.telling.numbers import TYPOGRAPHIC, in_words
-from biaskit.telling.tables import Cell, Head, Table
+from biaskit.telling.numbers import TYPOGRAPHIC, fractions, in_words
+from biaskit.telling.tables import Cell, Head, Table, as_table
 
 __all__ = ["page"]
 
@@ -29,7 +29,7 @@ def page(result: Row) -> dict[str, Any]:
     items = [_item(result, item, i) for i, item in enumerate(result["items"])]
     more = f" and {len(result['data']) - 3} more" if len(result["data"]) > 3 else ""
     data = ", ".join(dict.fromkeys(d.get("label") or d["name"] for d in result["data"][:3])) + more
-    seeds = f"{len(result['seeds'])} seed{'s' if len(result['seeds']) != 1 else ''} per arm"
+    seeds = f"{TYPOGRAPHIC.counted(len(result['seeds']), 'seed')} per arm"
     sections = {"claims": "Claims", "run": "What was run"} | {i["id"]: i["name"] for i in items}
     return {
         "result": result,
@@ -47,7 +47,9 @@ def page(result: Row) -> dict[str, Any]:
         "versions": ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
         "fingerprints": ", ".join(dict.fromkeys(f"{d['name']} {d['fingerprint']}" for d in result["data"])),
         "cards": [
-            (a["name"], json.dumps(a["card"], indent=1, ensure_ascii=False)) for a in result["arms"] if a.get("card")
+            (a["name"], json.dumps(fractions(a["card"]), indent=1, ensure_ascii=False))
+            for a in result["arms"]
+            if a.get("card")
         ],
         "failures": {},
         "sections": sections | {"provenance": "Provenance", "glossary": "Glossary"},
@@ -160,11 +162,9 @@ def _table(item: Row, index: int) -> Table:
     data = f"{item['data']}{f', which stands for {one}' if (one := item['original']) and item['substitute'] else ''}"
     if not any(row["published"] is not None for row in item["rows"]):
         heads, rows = [*heads[:2], *heads[3:]], [[*row[:2], *row[3:]] for row in rows]
-        return Table(
-            f"item-{index}", f"All {len(rows)} rows as a table", f"{name}: measured on {data}{ends}", heads, rows
-        )
+        return Table(f"item-{index}", as_table(len(rows), "row"), f"{name}: measured on {data}{ends}", heads, rows)
     caption = f"{name}: published{where} beside measured on {data}{ends}"
-    return Table(f"item-{index}", f"All {len(rows)} rows as a table", caption, heads, rows)
+    return Table(f"item-{index}", as_table(len(rows), "row"), caption, heads, rows)
 
 
 def _arms(result: Row) -> Table:
@@ -183,7 +183,7 @@ def _arms(result: Row) -> Table:
         *(Head("Arm", False, "arm"), Head("Data", False), Head("In the paper", False), Head("Model", False)),
         Head("Epochs"),
     ]
-    return Table("arms", f"All {len(rows)} arms as a table", "What each arm is", heads, rows)
+    return Table("arms", as_table(len(rows), "arm"), "What each arm is", heads, rows)
 
 
 def _glossary(result: Row) -> list[tuple[str, str, str]]:

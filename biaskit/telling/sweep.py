@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from biaskit.telling.curves import Axis, curves, cut_words
-from biaskit.telling.numbers import ASCII, TYPOGRAPHIC, Numbers, in_words, shown
+from biaskit.telling.numbers import ASCII, TYPOGRAPHIC, Numbers, fraction, in_words, shown
 from biaskit.telling.panels import Panel
 from biaskit.telling.tables import Cell, Head, Table, number
 
@@ -30,10 +30,15 @@ def parameter(result: Row) -> str:
     return parts[-2] if parts[-1] == "name" and len(parts) > 1 else parts[-1]
 
 
-def _value(value: Any, numbers: Numbers) -> str:
+def _value(result: Row, value: Any, numbers: Numbers) -> str:
+    """Write a value of the parameter: with six digits, or with all where another value has the same six."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value).lower() if isinstance(value, bool) else str(value)
-    return f"{value:g}".replace("-", numbers.minus)
+    if pixels := fraction(result["sweep"]["param"], value):
+        return pixels
+    short = f"{value:g}"
+    others = [v for v in result["sweep"]["values"] if isinstance(v, (int, float)) and v != value]
+    return (repr(value) if any(f"{v:g}" == short for v in others) else short).replace("-", numbers.minus)
 
 
 def _titles(result: Row, *, drawn: bool = False) -> dict[str, Row]:
@@ -58,7 +63,7 @@ def panels(result: Row) -> list[Panel]:
         One per measure, each with its own axis: their units differ.
     """
     sweep = result["sweep"]
-    places = {_value(v, TYPOGRAPHIC): i for i, v in enumerate(sweep["values"])}
+    places = {_value(result, v, TYPOGRAPHIC): i for i, v in enumerate(sweep["values"])}
     found = []
     for name, first in _titles(result, drawn=True).items():
         unit = in_words(first["unit"])
@@ -67,8 +72,8 @@ def panels(result: Row) -> list[Panel]:
             {
                 "panel": title,
                 "arm": sweep["recipe"],
-                "x": places[_value(r["value"], TYPOGRAPHIC)],
-                "x_text": _value(r["value"], TYPOGRAPHIC),
+                "x": places[_value(result, r["value"], TYPOGRAPHIC)],
+                "x_text": _value(result, r["value"], TYPOGRAPHIC),
                 "y": r["estimate"],
                 "low": r["low"],
                 "high": r["high"],
@@ -84,11 +89,11 @@ def panels(result: Row) -> list[Panel]:
 def caption(result: Row) -> str:
     """Say what the curves are."""
     sweep = result["sweep"]
-    values = ", ".join(_value(v, TYPOGRAPHIC) for v in sweep["values"])
+    values = ", ".join(_value(result, v, TYPOGRAPHIC) for v in sweep["values"])
     band = " Band: 95 % interval." if len(result["seeds"]) > 1 else ""
     band += cut_words(panels(result))
     rest = len(_titles(result)) - len(_titles(result, drawn=True))
-    more = f" {rest} more measures stand in the table." if rest else ""
+    more = f" In the table: {ASCII.counted(rest, 'more measure')}." if rest else ""
     return (
         f"{sweep['recipe']} against {sweep['param']} = {values}; the values stand side by side,"
         f" whatever lies between them.{band} Every panel has an axis of its own.{more}"
@@ -98,9 +103,9 @@ def caption(result: Row) -> str:
 def table(result: Row) -> Table:
     """Every measure at every value."""
     sweep, titles = result["sweep"], _titles(result)
-    cells = {(_value(r["value"], TYPOGRAPHIC), r["metric"]): r for r in sweep["rows"]}
+    cells = {(_value(result, r["value"], TYPOGRAPHIC), r["metric"]): r for r in sweep["rows"]}
     rows = []
-    for value in dict.fromkeys(_value(v, TYPOGRAPHIC) for v in sweep["values"]):
+    for value in dict.fromkeys(_value(result, v, TYPOGRAPHIC) for v in sweep["values"]):
         line = [Cell(value)]
         for name, first in titles.items():
             row = cells.get((value, name))
@@ -124,7 +129,7 @@ def listing(result: Row) -> tuple[list[str], list[tuple[str, str, dict[str, tupl
         for row in (r for r in sweep["rows"] if r["metric"] == name):
             value, low, high = shown(ASCII, _metric(first), {**row, "value": row["estimate"]})
             between = f"[{low}, {high}]" if low and high else ""
-            cells[_value(row["value"], ASCII)] = (value, between) if value else ("-", "undefined")
+            cells[_value(result, row["value"], ASCII)] = (value, between) if value else ("-", "undefined")
         unit = in_words(first["unit"])
         lines.append((first["title"] + (f", {unit}" if unit else ""), better.get(name, ""), cells))
-    return [_value(v, ASCII) for v in sweep["values"]], lines
+    return [_value(result, v, ASCII) for v in sweep["values"]], lines

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from biaskit.stats import ENOUGH
-from biaskit.telling.numbers import TYPOGRAPHIC, shown
+from biaskit.telling.numbers import TYPOGRAPHIC, fraction, shown
 from biaskit.telling.panels import standing
 from biaskit.telling.svg import CLASSES
 
@@ -16,6 +16,7 @@ __all__ = [
     "Head",
     "Table",
     "arms",
+    "as_table",
     "attribute_values",
     "contingency",
     "continuity",
@@ -66,6 +67,11 @@ class Table:
     note: str = ""
 
 
+def as_table(count: int, what: str) -> str:
+    """What a folded table is called: ``All 3 rows as a table``."""
+    return f"All {TYPOGRAPHIC.counted(count, what)} as a table" if count != 1 else f"The {what} as a table"
+
+
 def number(metric: Row, row: Row | None, *, key: str = "value") -> Cell:
     """Write a value with its interval, or nothing with the reason."""
     if row is None:
@@ -101,7 +107,7 @@ def measures(result: Row) -> Table:
     heads = [Head("Measure", numeric=False), *(Head(a["name"]) for a in result["arms"])]
     per = "" if result["kind"] == "audit" else " per arm"
     caption = f"Every measure{per}, with its 95 % interval"
-    return Table("measures", f"All {len(rows)} measures as a table", caption, heads, rows)
+    return Table("measures", as_table(len(rows), "measure"), caption, heads, rows)
 
 
 def differences(result: Row) -> Table:
@@ -144,8 +150,7 @@ def differences(result: Row) -> Table:
         "Differences between arms with their own 95 % interval; together: the interval that holds for all"
         " verdicts at once"
     )
-    total = TYPOGRAPHIC.count(len(result["differences"]))
-    return Table("differences", f"All {total} differences as a table", caption, heads, rows, note)
+    return Table("differences", as_table(len(result["differences"]), "difference"), caption, heads, rows, note)
 
 
 def _p(value: float | None) -> Cell:
@@ -157,9 +162,9 @@ def _needed(row: Row) -> Cell:
     if row["verdict"] != "inconclusive":
         return Cell("")
     if row["seeds_needed"]:
-        return Cell(f"{TYPOGRAPHIC.count(row['seeds_needed'])} seeds")
+        return Cell(TYPOGRAPHIC.counted(row["seeds_needed"], "seed"))
     if row["images_needed"]:
-        return Cell(f"{TYPOGRAPHIC.count(row['images_needed'])} images")
+        return Cell(TYPOGRAPHIC.counted(row["images_needed"], "image"))
     return Cell("", "" if row["reason"] else "not within reach")
 
 
@@ -187,7 +192,7 @@ def groups(result: Row) -> Table:
     ]
     order = ", lowest first" if result["kind"] == "audit" else ""
     caption = f"Accuracy per group in %{_mean(result)}, with its 95 % interval{order}; n test images"
-    return Table("groups", f"All {TYPOGRAPHIC.count(len(cells))} groups as a table", caption, heads, rows, note)
+    return Table("groups", as_table(len(cells), "group"), caption, heads, rows, note)
 
 
 def _rate(row: Row | None) -> Cell:
@@ -238,7 +243,7 @@ def runs(result: Row) -> Table:
         *(Head(m["title"] + _unit(m), term=m["name"]) for m in named),
     ]
     heads += [Head("Seconds"), Head("Run", False), Head("Fingerprint", False, "fingerprint")]
-    return Table("runs", f"All {len(result['runs'])} runs as a table", "Every run, seed by seed", heads, rows, note)
+    return Table("runs", as_table(len(result["runs"]), "run"), "Every run, seed by seed", heads, rows, note)
 
 
 def continuity(result: Row) -> Table:
@@ -276,7 +281,7 @@ def continuity(result: Row) -> Table:
     ]
     over = f"{_mean(result)}, 95 % t interval over seeds" if _mean(result) else ""
     caption = f"Distances per perturbation and level{over}"
-    return Table("continuity", f"All {len(result['continuity'])} settings as a table", caption, heads, rows, note)
+    return Table("continuity", as_table(len(result["continuity"]), "setting"), caption, heads, rows, note)
 
 
 def _amount(value: Any) -> str:
@@ -310,6 +315,15 @@ def contingency(result: Row) -> Table:
     return Table("data", "Images per group as a table", "Images per group and split, as built", heads, rows, note)
 
 
+def _change(text: str) -> str:
+    """Write a change ``key=value`` with a pixel distance as the fraction it is."""
+    key, _, value = text.partition("=")
+    try:
+        return f"{key}={fraction(key, float(value)) or value}"
+    except ValueError:
+        return text
+
+
 def arms(result: Row) -> Table:
     """What each arm is."""
     rows = []
@@ -323,7 +337,7 @@ def arms(result: Row) -> Table:
             Cell(TYPOGRAPHIC.count(arm["parameters"])) if arm["parameters"] is not None else Cell("", "not known")
         )
         cells.append(Cell(str(arm["epochs"])) if arm["epochs"] is not None else Cell("", "not trained"))
-        cells.append(Cell("; ".join(arm["changes"]) or "none"))
+        cells.append(Cell("; ".join(map(_change, arm["changes"])) or "none"))
         rows.append([*cells, Cell(str(arm["fingerprint"])[:12])])
     heads = [
         Head("Arm", False, "arm"),
@@ -335,6 +349,4 @@ def arms(result: Row) -> Table:
         Head("Changes", False),
         Head("Fingerprint", False, "fingerprint"),
     ]
-    count = len(rows)
-    summary = f"All {count} arms as a table" if count > 1 else "The arm as a table"
-    return Table("arms", summary, "What each arm is", heads, rows)
+    return Table("arms", as_table(len(rows), "arm"), "What each arm is", heads, rows)

@@ -116,5 +116,17 @@ def signed_span(numbers: Numbers, ends: tuple[float, float]) -> str:
     return f"{low} to {high}"
 
 
+def stored(result: Result, numbers: Numbers) -> str:
+    """Say how many runs were there before, as the end of a sentence about time; empty where none was."""
+    before = [run for run in result.get("runs", []) if run["stored"]]
+    if not before:
+        return ""
+    were, own = ("was", "its") if len(before) == 1 else ("were", "their")
+    known = [run["seconds"] for run in before if run["seconds"] is not None]
+    size = f", {numbers.seconds(sum(known))}," if known else ""
+    runs = numbers.counted(len(result["runs"]), "run")
+    return f"; {numbers.count(len(before))} of {runs} {were} stored before, {own} training{size} is not in it"
+
+
 def draws(result: Result) -> str:
     return {1: "this one draw", 2: "these two draws"}.get(len(result["seeds"]), "these draws")
