@@ -192,7 +192,7 @@ def _named(dataset: Dataset, synsets: dict[str, str] | None) -> tuple[str, ...]:
     """The synsets of the labels; what is wrong with one names the option of the analyzer."""
     # A card without a source has a builder that draws its own images, and its labels are known by that name.
     origins = [dataset.card.get("source"), *dataset.card.get("builder", [])]
-    source = next((one["name"] for one in origins if one), "")
+    source = next((str(one["name"]) for one in origins if one and "name" in one), "")
     try:
         return synsets_of(dataset.classes, source=source, mapping=synsets)
     except (DataError, SpecError) as error:
