@@ -288,7 +288,7 @@ def test_positive_activations_and_the_sweeps():
     data, model = noise(), Units([[1, 0, 0], [-1, 0, 0]], bias=[-0.9, 0.0])
     found = neuron_consistency(Subject(model, data), synsets=MEANT, adversarial=False, quantile=0.1)
     keys = found.table[["sigma", "quantile"]].values.tolist()
-    assert keys == [[one, "0.1"] for one in (1.0, 1.5, 2.0, 2.5, 4.0)] + [
+    assert keys == [[one, "0.1"] for one in (2.0, 1.0, 1.5, 2.5, 4.0)] + [
         [2.0, one] for one in ("0.005", "0.05", "act>0")
     ]
     positive = at(found.table, quantile="act>0")

@@ -152,13 +152,14 @@ def neuron_consistency(
         found["adversarial"] = activity(subject, full, rows, shares, change=_fgsm(subject, epsilon), thresholds=held)
 
     related = {one: correlation(apart, one, kernel) for one in sorted({sigma, *sigmas})}
-    # One thing is varied at a time: sigma first, then the rule of activation.
-    conditions = [(one, 0) for one in related] + [(sigma, place) for place in range(1, len(shares) + 1)]
+    # What was asked for stands first; then one thing is varied at a time, sigma and the rule of activation.
+    conditions = [(sigma, 0), *((one, 0) for one in related if one != sigma)]
+    conditions += [(sigma, place) for place in range(1, len(shares) + 1)]
     rules = [*(f"{one:g}" for one in shares), POSITIVE]
     table = [
         {"images": name, "sigma": width, "quantile": rules[place], **_row(related[width], one, place)}
-        for name, one in found.items()
         for width, place in conditions
+        for name, one in found.items()
     ]
     details = pd.concat(
         [_units(related[sigma], one, dataset.classes).assign(images=name) for name, one in found.items()],
