@@ -309,7 +309,10 @@ MUTATIONS = (
         "test_feature_matching.py",
     ),
     Mutation(
-        "analyzers/_dissection_counts.py", "both / (area + labeled - both)", "both / labeled", "test_dissection.py"
+        "analyzers/_dissection_counts.py",
+        "found = both / (area + labeled - both)",
+        "found = both / labeled",
+        "test_dissection.py",
     ),
     Mutation(
         "analyzers/_dissection_counts.py",
