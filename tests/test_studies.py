@@ -789,7 +789,7 @@ def test_list_and_show(call):
     for text in ("wu2021-table2", "wu2021-fig13", "smoke", "gpu", "R18ADV+C"):
         assert text in shown
     lines = [" ".join(line.split()) for line in shown.splitlines()]
-    at = next(number for number, line in enumerate(lines) if line.startswith("preset cpu 3 seeds; about "))
+    at = next(number for number, line in enumerate(lines) if line.startswith("preset cpu 3 seeds; "))
     assert lines[at + 1 : at + 3] == [
         "objects CIFAR-10 (JPEG) (cifar10-jpeg); in place of the paper's",
         "colors colormnist, 30,000 images (colormnist), with limit.train=30000; as in the paper",
