@@ -273,9 +273,9 @@ def test_what_is_left_is_a_ratio_within_each_seed():
 
 def test_the_units_of_a_network_as_shares_of_bins():
     data = answered()
-    points = distribution(arm(data, "a", {"a": units({1: [0.2, 0.2, 0.7]})}), Measure(title="x", **LEVEL1), 2)
+    points = distribution(arm(data, "a", {"a": units({1: [0.2, 0.5, 0.7]})}), Measure(title="x", **LEVEL1), 2)
     assert [point["x"] for point in points] == [0.25, 0.75]
-    assert [point["y"] for point in points] == pytest.approx([2 / 3, 1 / 3]), "two seeds below one half, one above"
+    assert [point["y"] for point in points] == pytest.approx([0.5, 0.5]), "of the second seed a unit in each"
     assert points[0]["n"] == 6
 
 
