@@ -159,10 +159,7 @@ def conditions(arm: ArmEvidence, what: Measure, key: str) -> list[Any]:
         return []
     if key not in found.table:
         raise SpecError(f"{what.analyzer} has no column {key}; it has {', '.join(map(str, found.table))}")
-    part = found.table
-    for name, value in what.where.items():
-        if name != key:
-            part = part[_fits(part, what, name, value)]
+    part = _part(found.table, what, {name: value for name, value in what.where.items() if name != key})
     return sorted(dict.fromkeys(part[key].tolist()))
 
 
@@ -231,6 +228,13 @@ def _fits(part: pd.DataFrame, what: Measure, key: str, value: Any) -> Any:
     return part[key].isin(value if isinstance(value, list) else [value])
 
 
+def _part(table: pd.DataFrame, what: Measure, where: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows of a table in one condition."""
+    for key, value in where.items():
+        table = table[_fits(table, what, key, value)]
+    return table
+
+
 def _over_seeds(arm: ArmEvidence, what: Measure) -> Measured:
     """From the analyzer's table alone: a mean and a t interval over seeds; of one seed the analyzer's own interval."""
     values, n, reason = _per_seed(arm, what)
@@ -255,9 +259,7 @@ def _per_seed(arm: ArmEvidence, what: Measure) -> tuple[Floats, int, str]:
         return nothing, 0, f"{what.analyzer} gives no {what.column} in this condition"
     parts = []
     for where in [what.where, *([{**what.where, **what.relative_to}] if what.relative_to else [])]:
-        part = found.table
-        for key, value in where.items():
-            part = part[_fits(part, what, key, value)]
+        part = _part(found.table, what, where)
         if sorted(part["seed"]) != sorted(arm.seeds):
             return nothing, 0, f"{what.analyzer} has {len(part)} rows in this condition for {len(arm.seeds)} seeds"
         parts.append(part.set_index("seed").loc[list(arm.seeds)])
@@ -273,9 +275,7 @@ def _per_seed(arm: ArmEvidence, what: Measure) -> tuple[Floats, int, str]:
 
 def _own_interval(arm: ArmEvidence, what: Measure) -> tuple[float, float]:
     """The interval over images that an analyzer gives of one model."""
-    part = arm.analysis(what.analyzer)
-    for key, value in what.where.items():
-        part = part[_fits(part, what, key, value)]
+    part = _part(arm.analysis(what.analyzer), what, what.where)
     return float(part[f"{what.column}_low"].iloc[0]), float(part[f"{what.column}_high"].iloc[0])
 
 
@@ -287,10 +287,9 @@ def distribution(arm: ArmEvidence, what: Measure, bins: int) -> list[dict[str, A
     found = arm.results.get(what.analyzer)
     if found is None or found.details is None or what.column not in found.details:
         return []
-    part = found.details
-    for key, value in what.where.items():
-        if key in part:
-            part = part[_fits(part, what, key, value)]
+    # Units are kept in one condition alone; the keys that tell it apart are not among their columns.
+    keys = {key: value for key, value in what.where.items() if key in found.details}
+    part = _part(found.details, what, keys)
     known = part[np.isfinite(part[what.column].astype(float))]
     edges = np.linspace(0.0, 1.0, bins + 1)
     shares = []
