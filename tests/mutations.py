@@ -34,8 +34,8 @@ MUTATIONS = (
     # Losses and the loop
     Mutation("losses/_semantic_continuity.py", ".sum(dim=1).mean()", ".mean(dim=1).mean()", "test_losses.py"),
     Mutation(
-        "losses/_semantic_continuity.py",
-        'perturbed if self.gradient != "clean" else perturbed.detach()',
+        "losses/_pairs.py",
+        'perturbed if gradient != "clean" else perturbed.detach()',
         "perturbed",
         "test_losses.py",
     ),

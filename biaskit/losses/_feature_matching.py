@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -8,11 +8,9 @@ from torch import Tensor, nn
 
 from biaskit.data import Batch, Dataset
 from biaskit.features import deepest_map, with_features
-from biaskit.losses._pairs import full_precision, mixed_cross_entropy
+from biaskit.losses._pairs import Gradient, full_precision, mixed_cross_entropy, stopped
 
 __all__ = ["feature_matching"]
-
-Gradient = Literal["both", "clean", "pair"]
 
 #: What a batch adds to the running mean, after the first ten, which count alike.
 RATE = 0.1
@@ -41,8 +39,7 @@ class _FeatureMatching(nn.Module):
         loss = mixed_cross_entropy(images, perturbed, batch.labels, 1.0 - self.alpha)
         left, right = full_precision(inner).chunk(2)
         self._follow(left)
-        left = left if self.gradient != "pair" else left.detach()
-        right = right if self.gradient != "clean" else right.detach()
+        left, right = stopped(left, right, self.gradient)
         return loss + self.beta * (right - left).square().mean() / self.scale.clamp(min=1e-12).to(left.dtype)
 
     @torch.no_grad()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from biaskit.data import Batch
 
-__all__ = ["full_precision", "mixed_cross_entropy", "pair_logits"]
+__all__ = ["Gradient", "full_precision", "mixed_cross_entropy", "pair_logits", "stopped"]
+
+#: The branch of a pair that receives the gradient of their distance.
+Gradient = Literal["both", "clean", "pair"]
 
 
 def full_precision(logits: Tensor) -> Tensor:
@@ -34,3 +39,10 @@ def mixed_cross_entropy(images: Tensor, perturbed: Tensor, labels: Tensor, share
     if share == 1.0:
         return F.cross_entropy(perturbed, labels)
     return (1.0 - share) * F.cross_entropy(images, labels) + share * F.cross_entropy(perturbed, labels)
+
+
+def stopped(images: Tensor, perturbed: Tensor, gradient: Gradient) -> tuple[Tensor, Tensor]:
+    """The two sides of a distance; the one that is not to receive its gradient is cut off from it."""
+    left = images if gradient != "pair" else images.detach()
+    right = perturbed if gradient != "clean" else perturbed.detach()
+    return left, right

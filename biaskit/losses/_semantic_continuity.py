@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from biaskit.data import Batch, Dataset
-from biaskit.losses._pairs import mixed_cross_entropy, pair_logits
+from biaskit.losses._pairs import Gradient, mixed_cross_entropy, pair_logits, stopped
 
 __all__ = ["semantic_continuity"]
-
-Gradient = Literal["both", "clean", "pair"]
 
 
 class _SemanticContinuity(nn.Module):
@@ -23,8 +21,7 @@ class _SemanticContinuity(nn.Module):
     def forward(self, model: nn.Module, batch: Batch) -> Tensor:
         images, perturbed = pair_logits(model, batch)
         loss = mixed_cross_entropy(images, perturbed, batch.labels, self.perturbed_share)
-        left = images if self.gradient != "pair" else images.detach()
-        right = perturbed if self.gradient != "clean" else perturbed.detach()
+        left, right = stopped(images, perturbed, self.gradient)
         distance = (right - left).square().sum(dim=1).mean()
         grown = min(1.0, batch.progress / self.warmup) if self.warmup > 0.0 else 1.0
         return loss + self.alpha * grown * distance
