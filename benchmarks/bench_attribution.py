@@ -1,18 +1,19 @@
-"""Peak memory of the analyzer ``attribution`` over few and over many images: it must not grow with their number.
+"""Memory of the analyzer ``attribution`` over few and over many images: it must not grow with their number.
 
     python benchmarks/bench_attribution.py [--images 250 1000] [--lime-images 25 100] [--repeats 3] [--steps 16]
 
-Every measurement is a process of its own, because a peak never falls: it makes the same data set, draws the same
-network, explains its share of the images and prints its largest resident memory (getrusage; Linux and macOS). Growth
-is told per image, beside the size of one map: an analyzer that kept every map would need six of them and more. Some
-tens of MB in all are what the allocator keeps, and vary between rounds.
+Every measurement is a process of its own: it makes the same data set, draws the same network and explains its share of
+the images. Told are the bytes of all tensors that are alive between two batches, before the last one, which is what the
+analyzer holds; and the largest resident memory (getrusage; Linux and macOS), which counts besides what allocators and
+kernels keep for later, and grows with the length of a process. Growth is told per image, beside the size of one map: an
+analyzer that kept every map would need six of them and more.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(peak(**json.loads(arguments.one)))
+        print(json.dumps(memory(**json.loads(arguments.one))))
         return
     print(machine_line())
     plans = [(GRADIENTS, arguments.images)]
@@ -43,15 +44,17 @@ def main() -> None:
     total = max(max(pair) for _, pair in plans)
     for methods, (few, many) in plans:
         given = {"methods": methods, "total": total, "steps": arguments.steps, "model": arguments.model}
-        peaks: dict[int, list[float]] = {few: [], many: []}
+        found: dict[int, list[tuple[float, float]]] = {few: [], many: []}
         for _ in range(arguments.repeats):
-            for images, found in peaks.items():
-                found.append(_process({**given, "images": images}))
-        _tell(" and ".join(methods), peaks, few, many)
+            for images, rounds in found.items():
+                rounds.append(_process({**given, "images": images}))
+        for what, place in (("peak resident memory", 0), ("tensors alive before the last batch", 1)):
+            values = {images: [one[place] for one in rounds] for images, rounds in found.items()}
+            _tell(f"{' and '.join(methods)}, {what}", values, few, many)
 
 
-def peak(*, methods: list[str], images: int, total: int, steps: int, model: str) -> float:
-    """Largest resident memory of this process, MB, after the analyzer ran over so many of ``total`` images."""
+def memory(*, methods: list[str], images: int, total: int, steps: int, model: str) -> tuple[float, float]:
+    """Largest resident memory of this process, and the tensors that are alive before its last batch, MB."""
     import numpy as np
 
     from biaskit._train import make_model
@@ -59,31 +62,52 @@ def peak(*, methods: list[str], images: int, total: int, steps: int, model: str)
     from biaskit.data import Dataset
     from biaskit.subject import Subject
 
+    held = [float("nan")]
+
+    class Watched(Subject):
+        def batches(self, rows, size=256):  # type: ignore[no-untyped-def]
+            for one in super().batches(rows, size):
+                held.append(_alive())
+                yield one
+
     pixels = np.random.default_rng(0).integers(0, 256, (total, SIDE, SIDE, 3), dtype=np.uint8)
     data = Dataset.from_arrays(pixels, np.arange(total) % CLASSES, classes=range(CLASSES))
     network = make_model({"name": model}, CLASSES, data.images.shape, 0)
-    attribution(Subject(network, data), methods=tuple(methods), images=images, lime_images=images, steps=steps)
+    attribution(Watched(network, data), methods=tuple(methods), images=images, lime_images=images, steps=steps)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (2**20 if sys.platform == "darwin" else 2**10)
+    return used / (2**20 if sys.platform == "darwin" else 2**10), held[-1]
 
 
-def _process(given: dict[str, object]) -> float:
+def _alive() -> float:
+    """All tensors that can be reached, each storage once, in MB."""
+    import torch
+
+    gc.collect()
+    found = {}
+    for one in gc.get_objects():
+        if type(one) in (torch.Tensor, torch.nn.Parameter):
+            found[one.untyped_storage().data_ptr()] = one.untyped_storage().nbytes()
+    return sum(found.values()) / 2**20
+
+
+def _process(given: dict[str, object]) -> tuple[float, float]:
     command = [sys.executable, __file__, "--one", json.dumps(given)]
-    # glibc keeps what is freed, the more the longer a process runs, unless large blocks are mapped one by one.
-    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "131072"}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return float(done.stdout.split()[-1])
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    peak, held = json.loads(done.stdout.splitlines()[-1])
+    return peak, held
 
 
-def _tell(name: str, peaks: dict[int, list[float]], few: int, many: int) -> None:
-    print(f"{name}, peak resident memory\n{'images':>8}  {'n':>3} {'min MB':>9} {'median MB':>9} {'max MB':>9}")
-    for images, found in peaks.items():
-        print(f"{images:>8,}  {len(found):>3} {min(found):>9.1f} {statistics.median(found):>9.1f} {max(found):>9.1f}")
-    rounds = [above - below for below, above in zip(peaks[few], peaks[many], strict=True)]
-    growth = statistics.median(peaks[many]) - statistics.median(peaks[few])
+def _tell(name: str, found: dict[int, list[float]], few: int, many: int) -> None:
+    print(f"{name}\n{'images':>8}  {'n':>3} {'min MB':>9} {'median MB':>9} {'max MB':>9}")
+    for images, rounds in found.items():
+        print(
+            f"{images:>8,}  {len(rounds):>3} {min(rounds):>9.1f} {statistics.median(rounds):>9.1f} {max(rounds):>9.1f}"
+        )
+    apart = [above - below for below, above in zip(found[few], found[many], strict=True)]
+    growth = statistics.median(found[many]) - statistics.median(found[few])
     each = SIDE * SIDE * 4 / 1024
     print(
-        f"growth from {few:,} to {many:,} images: {growth:+.1f} MB (rounds {min(rounds):+.1f} to {max(rounds):+.1f}), "
+        f"growth from {few:,} to {many:,} images: {growth:+.1f} MB (rounds {min(apart):+.1f} to {max(apart):+.1f}), "
         f"{growth * 1024 / (many - few):+.1f} KB per image; one float map per image is {each:.0f} KB"
     )
 

@@ -90,7 +90,7 @@ class Concepts:
     Raises
     ------
     DataError
-        Names and categories that do not fit, a name that is given twice, or no label.
+        Names and categories that do not fit, a name that is blank or given twice, or no label.
 
     Examples
     --------
@@ -109,7 +109,9 @@ class Concepts:
         if not 0 < len(self.names) <= MOST_LABELS:
             raise DataError(f"{len(self.names):,} labels; concepts need one at least and {MOST_LABELS:,} at most")
         seen: set[str] = set()
-        for name in self.names:
+        for number, (name, category) in enumerate(zip(self.names, self.categories, strict=True), 1):
+            if not name.strip() or not category.strip():
+                raise DataError(f"label {number} has no {'category' if name.strip() else 'name'}; give it one")
             if name in seen:
                 raise DataError(f"two labels are called {name!r}; give one another name")
             seen.add(name)

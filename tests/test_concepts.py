@@ -88,6 +88,10 @@ def test_concepts_say_what_does_not_fit():
         bk.Concepts(planes, ("a", "b"), ("color",))
     with pytest.raises(DataError, match="two labels are called 'a'"):
         bk.Concepts(planes, ("a", "a"), ("color", "object"))
+    with pytest.raises(DataError, match="label 2 has no name"):
+        bk.Concepts(planes, ("a", " "), ("color", "object"))
+    with pytest.raises(DataError, match="label 1 has no category"):
+        bk.Concepts(planes, ("a", "b"), ("", "object"))
     with pytest.raises(DataError, match="one at least"):
         bk.Concepts(planes, (), ())
     with pytest.raises(DataError, match=r"got \(2, 4, 4\), uint8"):
@@ -301,6 +305,60 @@ def test_wrong_columns_and_labels_are_named(broden, tmp_path):
         bk.open_broden(folder)
     with pytest.raises(DataError, match=r"label\.csv is missing; a folder in the layout of Broden"):
         bk.open_broden(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["1,red,color(1)", "2,red,object(1)"], "row 2: 'red' is the name of label 1 too"),
+        (["1,red,color(1)", "2, ,object(1)"], "row 2: label 2 has no name"),
+        (["1,red,color;object(5)"], r"row 1: category is 'color;object\(5\)'"),
+        (["1,red, (5)"], r"row 1: category is ' \(5\)'"),
+        ([], r"label\.csv lists no label"),
+    ],
+)
+def test_labels_that_cannot_be_told_apart_are_named(broden, lines, said):
+    with pytest.raises(DataError, match=said):
+        bk.open_broden(broden(labels=["number,name,category", *lines]))
+
+
+def test_what_would_be_read_wrongly_is_refused(broden):
+    row = "set/one.jpg,val,4,6,2,3,1,3,,,,"
+    with pytest.raises(DataError, match=r"index\.csv has two columns 'object'"):
+        bk.open_broden(broden(index=[SIX.replace("color", "object"), row]))
+    with pytest.raises(DataError, match=r"row 1: ih, iw, sh, sw are \(0, 6, 2, 3\); a side is 1 at least"):
+        bk.open_broden(broden(index=[SIX, row.replace("4,6", "0,6")]))
+    with pytest.raises(DataError, match=r"index\.csv has no rows$"):
+        bk.open_broden(broden(index=[SIX]))
+    folder = broden()
+    for coverage in ("nan", "-1", "inf"):
+        (folder / "c_color.csv").write_text(f"code,number,name,frequency,coverage\n1,1,red-c,1,{coverage}\n")
+        with pytest.raises(DataError, match=rf"c_color\.csv, row 1: coverage is '{coverage}'"):
+            bk.open_broden(folder)
+
+
+def test_a_gray_segmentation_is_refused(broden):
+    # Read as color, gray 1 is red 1 and green 1: label 257, which a long label.csv has.
+    labels = ["number,name,category", *(f"{number},n{number},object(1)" for number in range(1, 601))]
+    folder = broden(labels=labels)
+    concepts = bk.open_broden(folder)[1]
+    Image.fromarray(np.ones((2, 3), np.uint8)).save(folder / "images" / "set" / "one_object.png")
+    with pytest.raises(DataError, match=r"row 1: .*one_object\.png has blue in it, and a label is red \+ 256 green"):
+        everything(concepts)
+    # An empty one is the same either way.
+    Image.fromarray(np.zeros((2, 3), np.uint8)).save(folder / "images" / "set" / "one_object.png")
+    assert everything(concepts)[0, 1].max() == 0
+
+
+@pytest.mark.parametrize("category", ["split", "my/part", "part;object", "part(1)"])
+def test_a_category_that_the_layout_cannot_hold_is_refused(tmp_path, category):
+    labels = np.ones((2, 1, 8, 8), np.uint8)
+    labels[:, :, 0] = 0
+    with pytest.raises(DataError, match=r"category '.*' cannot be a column"):
+        bk.write_broden(data_with(labels, ["a"], [category]), tmp_path / "set", split="all")
+    assert not list(tmp_path.iterdir())
+    bk.write_broden(data_with(labels, ["a"], ["body part"]), tmp_path / "set", split="all")
+    assert bk.open_broden(tmp_path / "set")[1].categories == ("body part",)
 
 
 def test_the_fingerprint_of_a_folder_sees_every_file(broden):

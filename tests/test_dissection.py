@@ -116,6 +116,16 @@ def test_the_union_counts_masks_where_the_category_is():
     assert overlap.labeled.tolist() == [5, 3, 4, 0]
 
 
+@pytest.mark.parametrize("lite", [False, True])
+def test_a_label_in_two_planes_of_a_pixel_counts_once(lite):
+    # A door is an object, and here and there a part too: the unit whose mask it is has an IoU of 1, not of 2.
+    labels = torch.tensor([[[[1, 1], [0, 2]], [[1, 0], [1, 2]], [[1, 2], [0, 2]]]])
+    concepts = bk.Concepts(bk.ArrayPlanes(labels.numpy().astype(np.uint8)), ("door", "wall"), ("object", "object"))
+    overlap = Overlap(torch.tensor([0.5]), concepts, lite)
+    overlap.add(torch.tensor([[[[1.0, 1.0], [1.0, 0.0]]]]), labels)
+    np.testing.assert_allclose(overlap.iou(), [[3 / 3, 1 / (3 + 2 - 1)]])
+
+
 def test_best_labels_and_their_categories():
     iou = np.asarray([[0.2, np.nan, 0.1], [0.0, np.nan, 0.0], [0.3, np.nan, 0.3]])
     best = best_labels(iou, ("color", "part", "object"), ("color", "object", "part"))
@@ -220,6 +230,13 @@ def test_the_table_counts_detectors():
     assert table.loc["all", "iou"] == pytest.approx(details["iou"].mean())
     strict = dissection(Subject(model, data), quantile=0.2, epsilon=0.0, threshold=0.999).table.set_index("category")
     assert strict.loc["object", ["detectors", "unique"]].tolist() == [0.25, 1.0]  # the square, exactly
+
+
+def test_the_notes_count_images_and_dead_units():
+    data = testing.tiny(concepts=True)
+    subject = Subject(net([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]], side=8), data)
+    notes = dissection(subject, quantile=0.2, epsilon=0.0, images=9).notes
+    assert notes[1:] == ("9 of 16 test images", "1 of 2 units are active in no natural image: their IoU is 0")
 
 
 def test_a_category_that_no_pixel_has_is_not_defined():

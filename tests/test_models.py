@@ -77,12 +77,19 @@ def test_alexnet_and_vgg16_are_torchvisions(name, options, other):
     assert str(model.net) == str(theirs)
 
 
-SMALL = [("alexnet", {}, 15), ("vgg16", {}, 16), ("vgg16", {"batch_norm": True}, 16)]
+SMALL = [
+    ("alexnet", {"stem": "small"}, 15),
+    ("alexnet", {"stem": "narrow"}, 15),
+    ("alexnet", {"stem": "small", "batch_norm": True}, 15),
+    ("vgg16", {"stem": "small"}, 16),
+    ("vgg16", {"stem": "narrow"}, 16),
+    ("vgg16", {"stem": "small", "batch_norm": True}, 16),
+]
 
 
 @pytest.mark.parametrize(("name", "options", "smallest"), SMALL)
 def test_small_stems_take_small_images(name, options, smallest):
-    model = build(name, 7, stem="small", **options)
+    model = build(name, 7, **options)
     assert model.min_size == smallest
     maps = []
     model.net.features.register_forward_hook(lambda *parts: maps.append(tuple(parts[2].shape[-2:])))
@@ -97,7 +104,7 @@ def test_small_stems_take_small_images(name, options, smallest):
     with pytest.raises(RuntimeError, match="too small"):
         model(torch.rand(1, 3, smallest - 1, smallest - 1))
     assert isinstance(model.net.classifier[6], nn.Linear)
-    again = build(name, 7, stem="small", **options).state_dict()
+    again = build(name, 7, **options).state_dict()
     assert all(torch.equal(one, again[key]) for key, one in model.state_dict().items())
     assert bool(torch.allclose(model.normalize(x), 2 * x - 1, atol=1e-6))
 
@@ -110,6 +117,30 @@ def test_the_imagenet_stems_say_how_small_images_may_be(name, smallest):
         assert model(torch.rand(1, 3, smallest, smallest)).shape == (1, 3)
         with pytest.raises(RuntimeError, match="too small"):
             model(torch.rand(1, 3, smallest - 1, smallest - 1))
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg16"])
+def test_narrow_networks_have_half_of_the_channels(name):
+    small, narrow = (
+        [one.out_channels for one in build(name, 3, stem=stem).modules() if isinstance(one, nn.Conv2d)]
+        for stem in ("small", "narrow")
+    )
+    assert [2 * one for one in narrow] == small
+
+
+def test_alexnet_of_the_paper_has_no_batch_normalization():
+    with pytest.raises(SpecError, match="torchvision's network has none"):
+        build("alexnet", 3, batch_norm=True)
+
+
+def test_the_signal_does_not_fade_in_the_small_alexnet():
+    x = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with scoped(0), torch.no_grad():
+        small, published = build("alexnet", 3, stem="small"), torchvision.models.alexnet(num_classes=3)
+        published.features[0] = nn.Conv2d(3, 64, 5, padding=2)
+    spread = [net.features(2 * x - 1).std().item() for net in (small.net, published)]
+    assert spread[0] > 0.1
+    assert spread[0] > 5 * spread[1]
 
 
 def test_the_layers_of_the_small_vgg16_are_initialized_as_torchvisions():
@@ -180,7 +211,7 @@ def test_resnet_small_learns_in_a_few_steps():
         ("resnet_small", {"width": 0}, "width"),
         ("resnet18", {"width": 8}, "stem"),
         ("vgg16", {"stem": "tiny"}, "stem"),
-        ("alexnet", {"batch_norm": True}, "batch_norm"),
+        ("alexnet", {"batch_norm": "yes"}, "batch_norm"),
     ],
 )
 def test_options_that_do_not_exist(name, options, message):
@@ -189,4 +220,4 @@ def test_options_that_do_not_exist(name, options, message):
 
 
 def test_listed():
-    assert set(names("model")) == {"alexnet", "resnet18", "resnet_small", "vgg16"}
+    assert set(names("model")) == {"alexnet", "inception_small", "resnet18", "resnet_small", "vgg16"}

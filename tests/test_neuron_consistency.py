@@ -169,6 +169,21 @@ def test_the_interval_is_a_jackknife_over_blocks():
     assert (high - low) / 2 == pytest.approx(2.5706 * error, rel=1e-4)
 
 
+def test_blocks_without_images_are_none():
+    a, rng = related(), np.random.default_rng(0)
+    counts, images = rng.integers(1, 4, (3, 5, 7)), rng.integers(4, 9, (3, 5))
+    empty = np.zeros((7, 5, 7), np.int64)
+    expected = excess_interval(a, counts, images)
+    assert excess_interval(a, np.concatenate([counts, empty]), np.concatenate([images, empty[..., 0]])) == expected
+
+
+@pytest.mark.parametrize("kernel", ["gauss", "laplace"])
+def test_a_sigma_at_the_end_of_the_scale_is_a_limit(kernel):
+    apart = np.asarray([[0, 3], [3, 0]])
+    assert correlation(apart, 1e-200, kernel).tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert correlation(apart, 1e300, kernel).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
 def test_the_interval_covers_what_other_images_would_give():
     """Units that respond to noise share their images: the true excess is 0 in every draw."""
     a, rng = related(4), np.random.default_rng(0)
@@ -299,6 +314,17 @@ def test_positive_activations_and_the_sweeps():
     assert found.table[:5].sort_values("sigma")["consistency"].is_monotonic_increasing
 
 
+def test_a_quantile_that_is_given_twice_is_one_row():
+    found = measured(Subject(Units([[1, 0, 0]]), noise()), quantiles=(0.5, 0.1, 0.5), quantile=0.1, adversarial=False)
+    assert not found.table.duplicated(["images", "sigma", "quantile"]).any()
+
+
+def test_labels_of_one_noun_say_nothing():
+    same = dict.fromkeys(MEANT, "dog.n.01")
+    found = neuron_consistency(Subject(Units([[1, 0, 0]]), noise()), synsets=same, adversarial=False, quantile=0.1)
+    assert "All labels are the same noun: consistency is 1 whatever a unit responds to." in found.notes
+
+
 def test_dead_units_are_counted_and_left_out():
     # A unit that is 0 on every image never exceeds its own quantile.
     found = measured(Subject(Units([[1, 0, 0], [0, 0, 0]]), noise()), quantile=0.1, adversarial=False)
@@ -395,7 +421,8 @@ def test_layers_without_units_are_refused():
 
 def test_an_audit_keeps_the_reason():
     found = bk.audit(testing.reads("label"), testing.tiny(), analyzers=["neuron_consistency"], device="cpu")
-    assert "more than one noun of WordNet" in found.failed["neuron_consistency"]
+    # With WordNet or without it, the remedy is named.
+    assert "with the option synsets=" in found.failed["neuron_consistency"]
 
 
 # Results: details, files and histograms

@@ -88,6 +88,7 @@ def test_more_wanted_than_there_are():
 
 def test_units_can_be_named():
     subject = Subject(net([[1.0, 0, 0], [0, 0, 1.0], [0, 1.0, 0]], 3), graded())
+    assert len(top_images(subject, units=(0, 0), marked=1, epsilon=0.0).pictures) == 1
     named = top_images(subject, units=(0,), marked=2, epsilon=0.0)
     assert [one.caption for one in named.pictures] == ["unit 0; natural: c, b"]
     assert named.pictures[0].pixels.shape == (96, 2 * 96 + 4, 3)

@@ -380,6 +380,19 @@ def test_what_is_no_synset_says_how_to_write_one(name):
         distances([name])
 
 
+def test_one_text_is_no_list():
+    with pytest.raises(SpecError, match=r'synsets is one text, not a list of synsets: write \["dog\.n\.01"\]'):
+        distances("dog.n.01")
+    with pytest.raises(SpecError, match=r'classes is one text, not a list of labels: write \["cat"\]'):
+        synsets_of("cat")
+
+
+def test_without_wordnet_a_label_may_still_be_mapped(nowhere):
+    with pytest.raises(DataError, match=r"'red' is not embedded; .*or say which noun label 'red' is, with mapping="):
+        synsets_of(["red", "dog.n.01"])
+    assert synsets_of(["red", "dog.n.01"], mapping={"red": "cat.n.01"}) == ("cat.n.01", "dog.n.01")
+
+
 def test_an_unknown_kind():
     with pytest.raises(SpecError, match="kind = 'graph' must be one of dag, tree"):
         distances(["dog.n.01"], "graph")

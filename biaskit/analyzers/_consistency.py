@@ -56,8 +56,10 @@ def correlation(distances: npt.NDArray[np.int64], sigma: float, kernel: Kernel =
     >>> correlation(np.asarray([[0, 2], [2, 0]]), 2.0).round(4).tolist()
     [[1.0, 0.6065], [0.6065, 1.0]]
     """
-    d = distances.astype(np.float64)
-    return np.asarray(np.exp(-np.square(d) / (2.0 * sigma**2) if kernel == "gauss" else -d / sigma))
+    # The square of a sigma may be beyond what a float holds; what a ratio beyond it gives is 0.
+    with np.errstate(over="ignore"):
+        ratio = distances.astype(np.float64) / sigma
+        return np.asarray(np.exp(-np.square(ratio) / 2.0 if kernel == "gauss" else -ratio))
 
 
 def consistency(related: Floats, counts: npt.NDArray[np.int64], images: npt.NDArray[np.int64]) -> Consistency:
@@ -102,14 +104,16 @@ def excess_interval(
     counts : int array (G, K, U)
         Activating images of each label, by block.
     images : int array (G, K)
-        All images of each label, by block.
+        All images of each label, by block; a block without images is none.
 
     Returns
     -------
     low, high : float
         NaN where a block less leaves no unit with two activating images.
     """
-    blocks = len(counts)
+    # Of fewer images than blocks some are empty: to leave one out changes nothing, and makes the interval too narrow.
+    full = images.sum(axis=1) > 0
+    counts, images, blocks = counts[full], images[full], int(full.sum())
     c, n = counts.astype(np.float64), images.astype(np.float64)
     whole, everything = c.sum(axis=0), n.sum(axis=0)
     spread, form = related @ whole, _form(related, whole)

@@ -149,7 +149,7 @@ def dissection(
     full, about = map_layer(subject, layer)
     material = _material(subject, concepts, images)
     shape = subject.dataset.images.shape
-    notes = [about, *([material.note] if material.note else [])]
+    notes = [about, material.note]
     clean = Show(subject.model, material.images, shape, full, subject.device)
     limits, every = thresholds(clean, material.rows, quantile)
     if every > 1:
@@ -159,6 +159,10 @@ def dissection(
         attack = least_likely_attack(subject.model, epsilon, step, steps)
         shown = Show(subject.model, material.images, shape, full, subject.device, attack)
         found.append(_dissected(KINDS[1], shown, material, limits, lite, top))
+    for one in found:
+        dead = int((one.active == 0).sum())
+        if dead:
+            notes.append(f"{dead} of {len(limits)} units are active in no {one.kind} image: their IoU is 0")
     options = {
         "concepts": concepts,
         "layer": layer,
@@ -203,7 +207,9 @@ def _material(subject: Subject, folder: str, images: int) -> _Material:
             f"{data.name} has no concepts to dissect with: take the data set shapes, or give a folder in the layout of "
             "Broden as the option `concepts`"
         )
-    return _Material(data.images, data.concepts, subject.sample(images, "dissection"), {}, "")
+    rows = subject.sample(images, "dissection")
+    note = f"{len(rows):,} of {len(subject.test()):,} test images"
+    return _Material(data.images, data.concepts, rows, {}, note)
 
 
 def _dissected(kind: str, show: Show, material: _Material, limits: Tensor, lite: bool, top: int) -> _Found:

@@ -106,7 +106,7 @@ class Overlap:
     def add(self, maps: Tensor, labels: Tensor) -> None:
         """Maps (B, U, h, w) and the label numbers (B, P, H, W) of the same images."""
         high, wide = labels.shape[2:]
-        flat = labels.flatten(2)
+        flat = _once(labels).flatten(2)
         self.labeled += torch.bincount(flat.flatten(), minlength=len(self.labeled))
         # Bilinear values lie between those they are made of: what is nowhere above its limit stays so.
         active = (maps.amax(dim=(2, 3)) > self.limits).nonzero()
@@ -138,6 +138,18 @@ class Overlap:
         found[:, labeled == 0] = torch.nan
         shares: Floats = found.cpu().numpy()
         return shares
+
+
+def _once(labels: Tensor) -> Tensor:
+    """Labels (B, P, H, W) where a pixel that has one in several planes has it in the first of them alone.
+
+    A door is an object and a part of a house; counted twice, its IoU could be 2.
+    """
+    planes = list(labels.unbind(dim=1))
+    for place in range(1, len(planes)):
+        for before in planes[:place]:
+            planes[place] = planes[place].masked_fill(planes[place] == before, 0)
+    return torch.stack(planes, dim=1)
 
 
 def _between(few: int, many: int, device: torch.device) -> Tensor:

@@ -114,13 +114,13 @@ def neuron_consistency(
     Raises
     ------
     UnknownName
-        No such layer, or no such synset; with the nearest.
+        No such layer; with the nearest.
     DataError
         A label that no synset fits, with candidates; one label alone.
     UnsupportedModel
         No layer with maps; a layer without units, or with NaN.
     SpecError
-        An option outside its range.
+        An option outside its range; a synset that does not exist, or one for a label that does not.
 
     References
     ----------
@@ -145,7 +145,7 @@ def neuron_consistency(
     probe = next(iter(subject.batches(rows[:1])))[1]
     full = find_layer(subject.model, layer) if layer else deepest_map(subject.model, probe, at_least=1)
 
-    shares = (quantile, *(one for one in quantiles if one != quantile))
+    shares = tuple(dict.fromkeys((quantile, *quantiles)))
     found = {"natural": activity(subject, full, rows, shares)}
     if adversarial:
         held = None if requantile else found["natural"].thresholds
@@ -256,7 +256,9 @@ def _notes(
     natural = details[details["images"] == "natural"]
     yield f"The units are the {len(natural)} channels of layer {layer}."
     distant = np.unique(apart[~np.eye(len(apart), dtype=bool)])
-    if len(apart) > 2 and len(distant) == 1:
+    if distant.tolist() == [0]:
+        yield "All labels are the same noun: consistency is 1 whatever a unit responds to."
+    elif len(apart) > 2 and len(distant) == 1:
         yield f"All labels are equally far apart, {distant[0]} steps: consistency says only how few labels a unit has."
     expected = int(quantile * images + 1e-9)
     if expected < 10:

@@ -141,7 +141,7 @@ def top_images(
         raise SpecError(f"top_images: units: no unit {outside[0]}; {full} has units 0 to {len(spread) - 1}")
     alive = spread > 0.0
     order = np.argsort(-spread, kind="stable")
-    chosen = units or tuple(int(one) for one in order[:pictures] if alive[one])
+    chosen = tuple(dict.fromkeys(units)) or tuple(int(one) for one in order[:pictures] if alive[one])
     labels = subject.dataset.labels
     main = _commonest(labels[natural.rows])
     table = [_row(one, labels, rows, main, alive) for one in found]

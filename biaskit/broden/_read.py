@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,8 @@ __all__ = ["HEAD", "broden_fingerprint", "open_broden"]
 #: The columns of index.csv before the categories.
 HEAD = ("image", "split", "ih", "iw", "sh", "sw")
 
+#: One of the categories of a label in label.csv: ``color(289)``.
+_COUNTED = re.compile(r"([^()]*[^()\s])\((\d+)\)")
 #: A label that holds of the whole image, or the png with one label per pixel; 0 where there is none.
 _Item = int | str
 
@@ -116,6 +119,11 @@ class _BrodenPlanes:
                     plane[:] = item
                     continue
                 pixels = self._index.read(row, item, self._index.segmentation)
+                if pixels[..., 2].any():
+                    raise DataError(
+                        f"{self._index.place(row)}: {self._index.folder / 'images' / item} has blue in it, and a label "
+                        "is red + 256 green; gray images and palettes hold their numbers otherwise: write them anew"
+                    )
                 plane[:] = pixels[..., 0] + 256 * pixels[..., 1].astype(np.int32)
                 if plane.max() > self._index.labels:
                     raise DataError(
@@ -141,7 +149,8 @@ def open_broden(folder: str | Path, split: Literal["all", "train", "val"] = "all
     folder : path
         Holds ``index.csv`` (columns image, split, ih, iw, sh, sw, then one per category), ``label.csv`` and
         ``images/``. A cell of a category is empty or lists items with ``;`` between them: the number of a label that
-        holds of the whole image, or a png below ``images`` whose pixels are label ``red + 256 green``, 0 for none.
+        holds of the whole image, or a png below ``images`` whose pixels are label ``red + 256 green``, 0 for none, and
+        have no blue.
     split : {'all', 'train', 'val'}
         The rows to take.
 
@@ -209,6 +218,9 @@ def _table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, 
             missing = [name for name in columns if name not in head]
             if missing:
                 raise DataError(f"{path} has no column {missing[0]!r}; it has {', '.join(head) or 'none'}")
+            twice = [name for name in head if head.count(name) > 1]
+            if twice:
+                raise DataError(f"{path} has two columns {twice[0]!r}; list all items of a category in one")
             for number, line in enumerate(lines, 1):
                 if None in line or None in line.values():
                     raise DataError(f"{path}, row {number}: not one cell for each of the {len(head)} columns")
@@ -223,19 +235,36 @@ def _whole(text: str, path: Path, number: int, column: str) -> int:
     return int(text)
 
 
+def _share(text: str, path: Path, number: int) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0.0 <= found < math.inf:
+        raise DataError(f"{path}, row {number}: coverage is {text!r}; expected a number, 0 or larger")
+    return found
+
+
 def _labels(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of all labels, and the category that each covers most of."""
     path = root / "label.csv"
-    names: list[str] = []
+    names: dict[str, int] = {}
     counted: list[dict[str, int]] = []
     for number, line in _table(path, ("number", "name", "category")):
         if _whole(line["number"], path, number, "number") != number:
             raise DataError(f"{path}, row {number}: label {line['number']}; expected labels 1, 2, 3, ... in order")
-        listed = re.findall(r"([^;()]+)\((\d+)\)", line["category"])
-        if not listed:
+        name = line["name"]
+        if not name.strip():
+            raise DataError(f"{path}, row {number}: label {number} has no name")
+        if name in names:
+            raise DataError(f"{path}, row {number}: {name!r} is the name of label {names[name]} too")
+        listed = [_COUNTED.fullmatch(one.strip()) for one in line["category"].split(";") if one.strip()]
+        if not listed or None in listed:
             raise DataError(f"{path}, row {number}: category is {line['category']!r}; expected such as 'color(289)'")
-        names.append(line["name"])
-        counted.append({category.strip(): int(images) for category, images in listed})
+        names[name] = number
+        counted.append({one[1].strip(): int(one[2]) for one in listed if one})
+    if not names:
+        raise DataError(f"{path} lists no label")
     covered: list[dict[str, float]] = [{} for _ in names]
     for category in sorted({one for each in counted for one in each}):
         codes = root / f"c_{category}.csv"
@@ -243,11 +272,7 @@ def _labels(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
             label = _whole(line["number"], codes, number, "number")
             if not 1 <= label <= len(names):
                 raise DataError(f"{codes}, row {number}: label {label}, but label.csv lists 1 to {len(names)}")
-            try:
-                covered[label - 1][category] = float(line["coverage"])
-            except ValueError:
-                text = line["coverage"]
-                raise DataError(f"{codes}, row {number}: coverage is {text!r}; expected a number") from None
+            covered[label - 1][category] = _share(line["coverage"], codes, number)
     return tuple(names), tuple(_most(counts, shares) for counts, shares in zip(counted, covered, strict=True))
 
 
@@ -270,7 +295,9 @@ def _index(root: Path, labels: int, split: str) -> _Index:
             continue
         mine = tuple(_whole(line[name], path, number, name) for name in HEAD[2:])
         sides = sides or mine
-        if mine != sides or 0 in mine:
+        if 0 in mine:
+            raise DataError(f"{path}, row {number}: ih, iw, sh, sw are {mine}; a side is 1 at least")
+        if mine != sides:
             raise DataError(
                 f"{path}, row {number}: ih, iw, sh, sw are {mine}, of the rows before {sides}; bring all images to "
                 "one size"
@@ -281,7 +308,8 @@ def _index(root: Path, labels: int, split: str) -> _Index:
         categories = ordered(tuple(name for name in line if name not in HEAD))
         found.append((number, line["image"], [_items(line[one], root, labels, where) for one in categories]))
     if not found:
-        raise DataError(f"{path} has no rows in split {split!r}; it has {', '.join(sorted(splits)) or 'none'}")
+        wanted = f" in split {split!r}; it has {', '.join(sorted(splits))}" if splits else ""
+        raise DataError(f"{path} has no rows{wanted}")
     most = [max(len(cells[column]) for _, _, cells in found) for column in range(len(found[0][2]))]
     if not sum(most):
         raise DataError(f"{path}: no image has a label in any category")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ _CATEGORY = ("name", "first", "last", "count", "frequency")
 _CODES = ("code", "number", "name", "frequency", "coverage")
 #: Our own file: a folder without it is somebody else's Broden, and is never replaced.
 _OURS = "card.toml"
+#: What a category may be called: it is a column, part of file names, and stands before parentheses.
+_PLAIN = re.compile(r"[\w-]+(?: [\w-]+)*")
 #: Images written at a time.
 _CHUNK = 64
 
@@ -36,12 +39,18 @@ def check_broden(dataset: Dataset, folder: str | Path) -> Concepts:
     Raises
     ------
     DataError
-        A data set without concepts.
+        A data set without concepts, or with a category whose name cannot be that of a column and a file.
     StoreError
         A folder that holds other files.
     """
     if dataset.concepts is None:
         raise DataError(f"{dataset.name} has no concepts to write; the data set shapes has them")
+    for category in dataset.concepts.used:
+        if category in HEAD or not _PLAIN.fullmatch(category):
+            raise DataError(
+                f"category {category!r} cannot be a column and a file of Broden's layout: give it a name of letters, "
+                f"digits, -, _ and single spaces that is none of {', '.join(HEAD)}"
+            )
     check_replaceable(Path(folder), _holds(dataset.concepts))
     return dataset.concepts
 

@@ -2,6 +2,6 @@
 
 from biaskit.registry import lazy
 
-__all__ = ["alexnet", "resnet18", "resnet_small", "vgg16"]
+__all__ = ["alexnet", "inception_small", "resnet18", "resnet_small", "vgg16"]
 
 __getattr__ = lazy(__name__, __all__)

@@ -47,7 +47,7 @@ def distances(synsets: Sequence[str], kind: Kind = "dag") -> npt.NDArray[np.int6
     Raises
     ------
     SpecError
-        A synset that WordNet does not have, with the nearest ones.
+        A synset that WordNet does not have, with the nearest ones; a text in place of a list.
     DataError
         A synset that is not embedded, and NLTK finds no WordNet.
 
@@ -63,6 +63,8 @@ def distances(synsets: Sequence[str], kind: Kind = "dag") -> npt.NDArray[np.int6
     >>> distances(["n02084071", "cat.n.01", "truck.n.01"], kind="tree")[0].tolist()
     [0, 4, 18]
     """
+    if isinstance(synsets, str):
+        raise SpecError(f'synsets is one text, not a list of synsets: write ["{synsets}"]')
     if kind not in get_args(Kind):
         raise SpecError(f"kind = {kind!r} must be one of {', '.join(get_args(Kind))}")
     return paths([find(one) for one in synsets], _hypernyms if kind == "dag" else _first_hypernym)

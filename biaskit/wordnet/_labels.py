@@ -45,7 +45,7 @@ def synsets_of(classes: Sequence[str], source: str = "", mapping: Mapping[str, s
     DataError
         No noun fits a label, or several do: the message lists candidates, with their glosses where NLTK has WordNet.
     SpecError
-        The mapping names a label that is no class, or a synset that does not exist.
+        The mapping names a label that is no class, or a synset that does not exist; a text in place of a list.
 
     Examples
     --------
@@ -54,6 +54,8 @@ def synsets_of(classes: Sequence[str], source: str = "", mapping: Mapping[str, s
     >>> synsets_of(["goldfish", "n02084071", "ray"], mapping={"ray": "ray.n.07"})
     ('goldfish.n.01', 'dog.n.01', 'ray.n.07')
     """
+    if isinstance(classes, str):
+        raise SpecError(f'classes is one text, not a list of labels: write ["{classes}"]')
     given = dict(mapping or {})
     labels = [str(one) for one in classes]
     for label in given:
@@ -97,7 +99,10 @@ def _only(label: str) -> int | None:
     known = table()
     if word in known.counts:
         return known.senses[word][1] if known.counts[word] == 1 else None
-    senses = asked(label, _nltk.senses, word)
+    try:
+        senses = asked(label, _nltk.senses, word)
+    except DataError as error:
+        raise DataError(f'{error}; or say which noun label {label!r} is, with mapping={{"{label}": ...}}') from None
     return int(senses[0].offset()) if len(senses) == 1 else None
 
 
