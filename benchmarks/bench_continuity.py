@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from timing import interleaved, machine_line, print_ratio, print_table
 
-from biaskit._train import EVAL_BATCH, make_model
+from biaskit._train import make_model
 from biaskit.analyzers import continuity
 from biaskit.data import Dataset
+from biaskit.evaluation import EVAL_BATCH
 from biaskit.subject import Subject
 
 PASSES = 17

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from timing import interleaved, machine_line, print_ratio, print_table
 
-from biaskit._train import EVAL_BATCH, make_model
+from biaskit._train import make_model
 from biaskit.analyzers import neuron_consistency
 from biaskit.attacks import fgsm
 from biaskit.data import Dataset
+from biaskit.evaluation import EVAL_BATCH
 from biaskit.subject import Subject
 from biaskit.wordnet import synsets_of
 

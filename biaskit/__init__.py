@@ -16,9 +16,15 @@ if TYPE_CHECKING:
     from biaskit._audit import Audit, audit
     from biaskit._build import build, load
     from biaskit._compare import Comparison, compare
+    from biaskit._data_audit import DataAudit, data_audit
+    from biaskit._diff import Diff, diff
+    from biaskit._gate import Gate, gate
+    from biaskit._score import Score, score
+    from biaskit._selftest import SelfTest, selftest
     from biaskit._studies import Study, reproduce
     from biaskit._sweep import sweep
     from biaskit.broden import open_broden, write_broden
+    from biaskit.builders._pose_shapes import pose_space
     from biaskit.concepts import ArrayPlanes, Concepts
     from biaskit.data import Batch, Dataset, Source
     from biaskit.disk import verify
@@ -31,7 +37,9 @@ if TYPE_CHECKING:
         UnknownName,
         UnsupportedModel,
     )
+    from biaskit.foreign import ForeignModel, open_model
     from biaskit.images import ArrayImages, Images
+    from biaskit.layouts import convert, open_data
     from biaskit.results import Column, Picture, Result
     from biaskit.runs import Run, train
     from biaskit.subject import Subject
@@ -44,9 +52,15 @@ _PLACES = {
     "biaskit._audit": ("Audit", "audit"),
     "biaskit._build": ("build", "load"),
     "biaskit._compare": ("Comparison", "compare"),
+    "biaskit._data_audit": ("DataAudit", "data_audit"),
+    "biaskit._diff": ("Diff", "diff"),
+    "biaskit._gate": ("Gate", "gate"),
+    "biaskit._score": ("Score", "score"),
+    "biaskit._selftest": ("SelfTest", "selftest"),
     "biaskit._studies": ("Study", "reproduce"),
     "biaskit._sweep": ("sweep",),
     "biaskit.telling.report": ("report",),
+    "biaskit.builders._pose_shapes": ("pose_space",),
     "biaskit.broden": ("open_broden", "write_broden"),
     "biaskit.concepts": ("ArrayPlanes", "Concepts"),
     "biaskit.data": ("Batch", "Dataset", "Source"),
@@ -60,7 +74,9 @@ _PLACES = {
         "UnknownName",
         "UnsupportedModel",
     ),
+    "biaskit.foreign": ("ForeignModel", "open_model"),
     "biaskit.images": ("ArrayImages", "Images"),
+    "biaskit.layouts": ("convert", "open_data"),
     "biaskit.runs": ("Run", "train"),
     "biaskit.results": ("Column", "Picture", "Result"),
     "biaskit.subject": ("Subject",),
@@ -79,13 +95,19 @@ __all__ = [
     "Column",
     "Comparison",
     "Concepts",
+    "DataAudit",
     "DataError",
     "Dataset",
+    "Diff",
+    "ForeignModel",
+    "Gate",
     "Images",
     "MissingExtra",
     "Picture",
     "Result",
     "Run",
+    "Score",
+    "SelfTest",
     "Source",
     "SpecError",
     "StoreError",
@@ -98,10 +120,19 @@ __all__ = [
     "audit",
     "build",
     "compare",
+    "convert",
+    "data_audit",
+    "diff",
+    "gate",
     "load",
     "open_broden",
+    "open_data",
+    "open_model",
+    "pose_space",
     "report",
     "reproduce",
+    "score",
+    "selftest",
     "sweep",
     "train",
     "verify",

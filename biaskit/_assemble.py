@@ -7,7 +7,6 @@ import math
 import os
 import platform
 import time
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,18 +14,19 @@ import numpy as np
 import torch
 
 import biaskit
+from biaskit._examples import data_uri, twin_examples, worst_examples
 from biaskit._train import Machine
 from biaskit.data import TWIN
-from biaskit.describe import association, contingency, png, sprite
+from biaskit.describe import association, contingency, sprite
 from biaskit.disk import plain
 from biaskit.evidence import ArmEvidence, Ground, measures_of, seed_interval
-from biaskit.measures import attribute_values, group_rows, headline, metrics_of
+from biaskit.measures import attribute_gaps, attribute_values, group_rows, headline, metrics_of
 from biaskit.recipes import Arm, fingerprint
 from biaskit.results import Result
-from biaskit.rng import numpy_generator
 from biaskit.runs import Run
 from biaskit.specs import card_names
 from biaskit.stats import ENOUGH
+from biaskit.subject import Subject
 
 __all__ = ["SCHEMA", "assemble", "clean_json", "gallery", "machine_facts", "versions"]
 
@@ -50,8 +50,13 @@ def assemble(
     where: Machine,
     command: str,
     seconds: float,
+    subjects: Sequence[Subject],
+    images: bool = True,
 ) -> dict[str, Any]:
-    """Put everything together; undefined numbers become None."""
+    """Put everything together; undefined numbers become None.
+
+    ``subjects`` are the first seed of every arm, for the examples; without ``images`` nothing holds a pixel.
+    """
     dataset = ground.dataset
     seeds = sorted({run.seed for run, _ in runs}) or list(evidence[0].seeds)
     heads = [row for one in evidence for row in headline(one, ground)]
@@ -59,6 +64,7 @@ def assemble(
     metrics = [vars(metric) for metric in metrics_of(ground) if metric.name in present]
     words = dataset.card.get("words", {})
     attribute = ground.attribute or ""
+    lowest = next(row["group"] for row in heads if row["metric"] == "worst_group_accuracy")
     result = {
         "schema_version": SCHEMA,
         "kind": kind,
@@ -82,17 +88,20 @@ def assemble(
         "looks": looks,
         "headline": heads,
         "groups": [row for one in evidence for row in group_rows(one, ground)],
+        "gaps": [row for one in evidence for row in attribute_gaps(one, ground)],
         "attribute_values": [row for one in evidence for row in attribute_values(one, ground)],
         "differences": differences,
         "verdicts": [_short_verdict(row) for row in differences if row["verdict"] is not None],
         "continuity": [row for one in evidence for row in _continuity(one)],
         "analyses": _analyses(evidence),
-        "gallery": gallery(evidence),
+        "gallery": gallery(evidence) if images else [],
         "runs": [_run(run, one, ground) for run, one in runs],
         "failed": failed,
         "repeated": [f"{one.name}: {text}" for one in evidence for text in one.repeated],
-        "examples": _examples(evidence, ground),
-        "sprite": _sprite(ground),
+        "examples": twin_examples(evidence, ground, subjects, images=images),
+        "worst": worst_examples(evidence, ground, subjects, lowest, images=images),
+        "sprite": _sprite(ground) if images else None,
+        "images": images,
         "hue": _uses_hue(arms),
         "versions": versions(),
         "machine": machine_facts(where),
@@ -125,7 +134,7 @@ def _arm(arm: Arm, arms: Sequence[Arm], runs: Sequence[Run]) -> dict[str, Any]:
         "control_present": arm.control in {one.name for one in arms} if arm.control else None,
         "is_control_of": [one.name for one in arms if one.control == arm.name],
         "changes": list(arm.changes),
-        "fingerprint": fingerprint([arm.card.get("model"), stages]),
+        "fingerprint": fingerprint(list(arm.training.values())),
         "card": plain(arm.card),
         "model": arm.card.get("model", {}).get("name", arm.name),
         "parameters": mine[0].parameters if mine else None,
@@ -239,7 +248,7 @@ def gallery(evidence: Sequence[ArmEvidence]) -> list[dict[str, Any]]:
                 entry = {**place, "column": column, "shared": bool(picture.column), "caption": picture.caption}
                 key = (*place.values(), column)
                 if key not in found:
-                    found[key] = {**entry, "image": _data_uri(picture.pixels)}
+                    found[key] = {**entry, "image": data_uri(picture.pixels)}
     return list(found.values())
 
 
@@ -267,59 +276,6 @@ def _run(run: Run, arm: ArmEvidence, ground: Ground) -> dict[str, Any]:
     }
 
 
-def _examples(evidence: Sequence[ArmEvidence], ground: Ground, each: int = 3) -> list[dict[str, Any]]:
-    """Images beside their twins: those whose answers change most under the first arm, and as many drawn at random.
-
-    "Most" counts the seeds in which the answer changes; ties go to the lower row. Answers shown are of the first seed.
-    """
-    first = evidence[0]
-    flips = first.flips()
-    if flips is None or ground.twins is None:
-        return []
-    rows, twins = ground.twins
-    changed = flips.sum(axis=0)
-    top = [one for one in np.argsort(-changed, kind="stable")[:each] if changed[one] > 0]
-    rest = np.setdiff1d(np.arange(len(rows)), top)
-    drawn = numpy_generator(0, "examples").permutation(rest)[:each]
-    table, dataset = ground.dataset.table, ground.dataset
-    found = []
-    for place, rule in [(one, f"most changed under {first.name}") for one in top] + [
-        (one, "drawn at random") for one in drawn
-    ]:
-        row, twin = int(rows[place]), int(twins[place])
-        pair = dataset.images.gather(torch.tensor([row, twin])).permute(0, 2, 3, 1).numpy()
-        found.append(
-            {
-                "row": row,
-                "label": table["label"].iloc[row],
-                "rule": rule,
-                "swapped": ground.attribute,
-                "value": {name: table[name].iloc[row] for name in dataset.group_by},
-                "twin_value": {name: table[name].iloc[twin] for name in dataset.group_by},
-                "image": _data_uri(pair[0]),
-                "twin": _data_uri(pair[1]),
-                "answers": [_answer(one, dataset.classes, place, str(table["label"].iloc[row])) for one in evidence],
-            }
-        )
-    return found
-
-
-def _answer(arm: ArmEvidence, classes: Sequence[str], place: int, label: str) -> dict[str, Any]:
-    assert arm.twin_before is not None
-    assert arm.twin_answers is not None
-    before, after = classes[arm.twin_before[0, place]], classes[arm.twin_answers[0, place]]
-    flips = (arm.twin_before[:, place] != arm.twin_answers[:, place]).sum()
-    return {
-        "arm": arm.name,
-        "prediction": before,
-        "correct": before == label,
-        "twin_prediction": after,
-        "twin_correct": after == label,
-        "seeds_flipped": int(flips),
-        "seeds": len(arm.seeds),
-    }
-
-
 def _sprite(ground: Ground) -> dict[str, str] | None:
     dataset = ground.dataset
     picture = sprite(dataset)
@@ -327,11 +283,7 @@ def _sprite(ground: Ground) -> dict[str, str] | None:
         return None
     columns = " x ".join(dataset.group_by) or "no attribute"
     alt = f"One test image of each group: a column per label ({', '.join(dataset.classes[:12])}), a row per {columns}."
-    return {"image": _data_uri(picture), "alt": alt}
-
-
-def _data_uri(pixels: Any) -> str:
-    return "data:image/png;base64," + b64encode(png(np.ascontiguousarray(pixels))).decode()
+    return {"image": data_uri(picture), "alt": alt}
 
 
 def _uses_hue(arms: Sequence[Arm]) -> list[str]:

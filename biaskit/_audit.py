@@ -26,6 +26,7 @@ from biaskit.data import Dataset
 from biaskit.disk import disk_errors, plain
 from biaskit.errors import BiaskitError, DataError, UnsupportedModel
 from biaskit.evidence import ArmEvidence, Ground
+from biaskit.foreign import ForeignModel, open_model
 from biaskit.output import write_result
 from biaskit.recipes import Arm, fingerprint, source_fingerprint
 from biaskit.registry import bind, find
@@ -33,7 +34,15 @@ from biaskit.results import Column, Picture, Result
 from biaskit.runs import Run, prediction_table
 from biaskit.subject import Subject
 
-__all__ = ["DEFAULT_ANALYZERS", "Audit", "analyze_run", "audit", "audit_result", "collect", "resolve_analyzers"]
+__all__ = [
+    "DEFAULT_ANALYZERS",
+    "Audit",
+    "analyze_run",
+    "audit",
+    "audit_result",
+    "collect",
+    "resolve_analyzers",
+]
 
 DEFAULT_ANALYZERS = ("group_accuracy", "parity", "counterfactual_flips", "continuity")
 UNSTEADY = (
@@ -53,6 +62,10 @@ class Audit(Mapping[str, Result]):
         Analyzers that could not run, with the reason.
     subject : Subject
     name : str
+    run : Run or None
+        Of ours, if the model is one.
+    foreign : ForeignModel or None
+        The model as it was opened, with what was assumed of it.
     """
 
     results: Mapping[str, Result]
@@ -61,6 +74,8 @@ class Audit(Mapping[str, Result]):
     name: str = "model"
     run: Run | None = None
     seconds: float = 0.0
+    foreign: ForeignModel | None = None
+    command: str = ""
 
     def __getitem__(self, key: str) -> Result:
         name = key.replace("-", "_")
@@ -85,12 +100,15 @@ class Audit(Mapping[str, Result]):
 
     @property
     def predictions(self) -> pd.DataFrame:
-        """One row per image outside train: row, split, label, attributes, prediction, confidence, logits."""
+        """One row per image outside train: row, split, pair, label, attributes, prediction, confidence, logits."""
         return prediction_table(self.subject.dataset, self.subject.rows, self.subject.logits)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write result.json, predictions.parquet, tables/*.csv and figures/*.svg; then ``bk.report(folder)``."""
-        return write_result(Path(folder), audit_result(self), self.predictions, self.tables())
+    def save(self, folder: str | Path, *, images: bool = True) -> Path:
+        """Write result.json, predictions.parquet, report.html, methods.md, tables/ and figures/.
+
+        Without ``images`` no file holds a picture.
+        """
+        return write_result(Path(folder), audit_result(self, images=images), self.predictions, self.tables())
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Analyzer -> its table, and ``<analyzer>_units`` -> that of its units."""
@@ -100,26 +118,33 @@ class Audit(Mapping[str, Result]):
 
 
 def audit(
-    model: nn.Module | Run,
+    model: nn.Module | Run | ForeignModel | str | Path,
     data: Dataset | str | Path,
     *,
     analyzers: Sequence[str] | Mapping[str, Mapping[str, Any]] | None = None,
     device: str | None = None,
     name: str | None = None,
+    command: str | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Audit:
     """Measure one model on one data set.
 
     Parameters
     ----------
-    model : nn.Module or Run
+    model : nn.Module, Run, ForeignModel, str or path
         A module takes float images (B, 3, H, W) in [0, 1] and gives logits (B, K) in the order of ``data.classes``;
-        normalization is its own business.
+        normalization is its own business. Any other model, such as ``"torchvision:resnet50"`` or a file, is opened by
+        :func:`biaskit.open_model`, which has the options.
     data : Dataset, or a folder or name for :func:`biaskit.load`
     analyzers : sequence of str, or mapping of name to options
         Default: group_accuracy, parity, counterfactual_flips, continuity.
     device : str, optional
     name : str, optional
         What the model is called in the report.
+    command : str, optional
+        The command line that asked for it, for the record.
+    progress : callable, optional
+        Called with the name of each analyzer before it runs.
 
     Returns
     -------
@@ -129,6 +154,8 @@ def audit(
     ------
     UnknownName, SpecError
         An analyzer or an option that does not exist; checked before anything runs.
+    UnsupportedModel
+        Neither a model nor the name of one.
 
     Examples
     --------
@@ -141,32 +168,53 @@ def audit(
     wanted = resolve_analyzers(analyzers)
     data = as_dataset(data)
     where = machine(device).device
-    if isinstance(model, Run):
+    if isinstance(model, str | Path):
+        model = open_model(model, dataset=data)
+    foreign = model if isinstance(model, ForeignModel) else None
+    run = model if isinstance(model, Run) else foreign.run if foreign is not None else None
+    if run is not None and run.data == data.fingerprint:
         # Stored answers belong to the images of the training's own data set; on any other the network answers anew.
-        same = model.data == data.fingerprint
-        subject = _LazySubject(model, data, where) if same else Subject(model.model, data, device=where)
-    elif isinstance(model, nn.Module):
-        subject = Subject(model, data, device=where)
+        subject: Subject = _LazySubject(run, data, where)
+    elif isinstance(model, ForeignModel):
+        subject = Subject(model.module, data, device=where)
+    elif isinstance(model, Run | nn.Module):
+        subject = Subject(model.model if isinstance(model, Run) else model, data, device=where)
     else:
-        raise UnsupportedModel(f"audit needs a torch module or a Run; got {type(model).__name__}")
+        raise UnsupportedModel(
+            f"audit needs a torch module, a Run or what open_model takes; got {type(model).__name__}"
+        )
     started = time.perf_counter()
-    label = name or (model.arm if isinstance(model, Run) else type(model).__name__)
+    given = foreign.name if foreign is not None else run.arm if run is not None else type(model).__name__
+    # What is made elsewhere may fail in ways of its own: a step without a derivative, a kernel that is not there.
+    refused = (BiaskitError, RuntimeError) if foreign is not None else BiaskitError
     results, failed = {}, {}
     for one, options in wanted.items():
+        if progress is not None:
+            progress(one)
         try:
             results[one] = find("analyzer", one)(subject, **options)
-        except BiaskitError as error:
-            failed[one] = str(error)
-    run = model if isinstance(model, Run) else None
-    return Audit(results, failed, subject, label, run, time.perf_counter() - started)
+        except refused as error:
+            failed[one] = _reason(error)
+    seconds = time.perf_counter() - started
+    return Audit(results, failed, subject, name or given, run, seconds, foreign, command or "")
 
 
-def audit_result(one: Audit) -> dict[str, Any]:
-    """What result.json of an audit holds: the layout of a comparison with one arm and no differences."""
+def _reason(error: Exception) -> str:
+    """Of our own errors the message; of others also the kind, and the first line alone."""
+    if isinstance(error, BiaskitError):
+        return str(error)
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+def audit_result(one: Audit, *, images: bool = True) -> dict[str, Any]:
+    """What result.json of an audit holds: the layout of a comparison with one arm and no differences.
+
+    Without ``images`` it holds no pixel of the data: no examples as pictures, no galleries.
+    """
     ground = Ground(one.subject.dataset)
     seed = one.run.seed if one.run else 0
     evidence = collect(one.name, [seed], {(one.name, seed): one}, ground)
-    arm = Arm(one.name, one.run.card if one.run else {"summary": "the model that was audited"})
+    arm = Arm(one.name, one.run.card if one.run else _card(one))
     found = assemble(
         kind="audit",
         arms=[arm],
@@ -179,10 +227,23 @@ def audit_result(one: Audit) -> dict[str, Any]:
         margin=None,
         reference=None,
         where=one.run.where if one.run else machine(one.subject.device),
-        command=f"bk.audit({one.name}, {ground.dataset.name})",
+        command=one.command or f"bk.audit({one.name}, {ground.dataset.name})",
         seconds=one.seconds,
+        subjects=[one.subject],
+        images=images,
     )
-    return found if one.subject.steady else {**found, "notes": [UNSTEADY]}
+    # What was left out or taken for something when the data were read, then the same of the model.
+    notes = [*ground.dataset.card.get("notes", []), *(one.foreign.assumptions if one.foreign else ())]
+    notes += [] if one.subject.steady else [UNSTEADY]
+    return {**found, "notes": notes} if notes else found
+
+
+def _card(one: Audit) -> dict[str, Any]:
+    """What stands for a recipe where the model was trained elsewhere."""
+    card: dict[str, Any] = {"summary": "the model that was audited"}
+    if one.foreign is not None:
+        card["model"] = {"name": one.foreign.name, "digest": one.foreign.digest}
+    return card
 
 
 def collect(name: str, seeds: Sequence[int], audits: Mapping[tuple[str, int], Audit], ground: Ground) -> ArmEvidence:

@@ -12,6 +12,7 @@ from biaskit.data import TWIN, Dataset, Source
 from biaskit.disk import open_dataset, plain
 from biaskit.errors import DataError, SpecError, UnknownName, nearest
 from biaskit.home import home
+from biaskit.layouts import open_folder
 from biaskit.registry import bind, find
 from biaskit.rng import numpy_generator
 from biaskit.specs import (
@@ -160,6 +161,9 @@ def _check_source(spec: DatasetCard, where: str) -> None:
 def load(data: str | Path) -> Dataset:
     """A data set by folder or by name.
 
+    A folder is one that biaskit built, or of a layout that :func:`biaskit.open_data` recognizes, which has options for
+    it.
+
     A name is looked up among the sets built into ``BIASKIT_HOME``, then among the shipped cards, which are built in
     memory: the same card and seed give the same bytes.
 
@@ -171,7 +175,7 @@ def load(data: str | Path) -> Dataset:
     if path.is_dir():
         if name.replace("-", "_") in {one.replace("-", "_") for one in card_names("dataset")}:
             raise DataError(f"{name} is a folder here and a shipped data set as well; write ./{name} for the folder")
-        return open_dataset(path)
+        return open_folder(path)
     if name.endswith(".toml"):
         return build(name)
     if "/" in name or "\\" in name:

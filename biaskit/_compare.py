@@ -164,6 +164,7 @@ def compare(
     margin: float | None = None,
     device: str | None = None,
     deterministic: bool = False,
+    images: bool = True,
     command: str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Comparison:
@@ -188,6 +189,8 @@ def compare(
         The largest difference in rates that does not matter, in [0, 1]; fixed before looking.
     device : str, optional
     deterministic : bool
+    images : bool
+        Keep pictures in the result; without, it holds no pixel of the data.
     command : str, optional
         The command line that asked for it, for the record.
     progress : callable, optional
@@ -218,6 +221,7 @@ def compare(
         command=asked,
         started=started,
         progress=progress,
+        images=images,
     )
 
 
@@ -235,6 +239,7 @@ def compare_arms(
     started: float,
     progress: Callable[[Progress], None] | None,
     kind: str = "comparison",
+    images: bool = True,
 ) -> Comparison:
     """As :func:`compare`, for arms that are bound already."""
     wanted = resolve_analyzers(with_options(_applicable(data) if analyzers is None else analyzers, options))
@@ -263,6 +268,8 @@ def compare_arms(
         where=where,
         command=command,
         seconds=time.time() - started,
+        subjects=[audits[one.name, one.seeds[0]].subject for one in evidence],
+        images=images,
     )
     predictions = pd.concat(
         [runs[name, seed].predictions.assign(arm=name, seed=seed) for name in names for seed in seeds],
@@ -354,7 +361,7 @@ def seed_list(seeds: int | Sequence[int]) -> list[int]:
 
 
 def _essence(arm: Arm) -> Any:
-    return [arm.card["model"], arm.card["stage"]]
+    return list(arm.training.values())
 
 
 def command_line(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,13 @@ class Study:
         What ``result.json`` holds: see docs/result.md.
     predictions : DataFrame
         One row per data set, arm, seed and image outside train.
+    units : mapping of name to DataFrame
+        ``<analyzer>_units`` -> one row per item, arm, seed and unit of the network.
     """
 
     result: dict[str, Any]
     predictions: pd.DataFrame
+    units: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         found = ", ".join(f"{row['item']}: {row['finding']}" for row in self.result["claims"])
@@ -62,7 +65,7 @@ class Study:
         """What ``save`` writes as tables/*.csv."""
         found = {name: pd.DataFrame(_flat(self.result, name)) for name in ("rows", "curves", "failed")}
         found |= {"claims": self.claims, "runs": pd.DataFrame(self.result["runs"])}
-        return {name: table for name, table in found.items() if len(table)}
+        return {name: table for name, table in [*found.items(), *self.units.items()] if len(table)}
 
     def save(self, folder: str | Path) -> Path:
         """Write result.json, study.md, predictions.parquet, tables/*.csv, figures/*.svg and report.html."""
@@ -118,9 +121,11 @@ def reproduce(
     order = [(arm, role, seed) for seed in numbers for arm, role in trainings]
     keys = [(training_key(arm, plan.data[role]), seed) for arm, role, seed in order]
     runs = dict(zip(keys, found, strict=True))
-    items = []
+    items, units = [], list[tuple[str, pd.DataFrame]]()
     for item in plan.items:
-        items.append(_item(plan, item, runs, numbers, where, tell))
+        told, evidence = _item(plan, item, runs, numbers, where, tell)
+        items.append(told)
+        units += _units(item, evidence)
     words = command or _command(study, preset, seeds, on, set)
     result = _result(plan, items, order, found, numbers, where, words, time.time() - started)
     frames = [
@@ -129,7 +134,8 @@ def reproduce(
     ]
     predictions = pd.concat(frames, ignore_index=True)
     first = ["data", "arm", "seed"]
-    return Study(result, predictions[[*first, *(one for one in predictions if one not in first)]])
+    by_name = {name: pd.concat([one for other, one in units if other == name], ignore_index=True) for name, _ in units}
+    return Study(result, predictions[[*first, *(one for one in predictions if one not in first)]], by_name)
 
 
 def _item(
@@ -139,8 +145,8 @@ def _item(
     seeds: Sequence[int],
     where: Machine,
     tell: Callable[[Progress], None],
-) -> dict[str, Any]:
-    """One table or figure: measured, judged and told."""
+) -> tuple[dict[str, Any], dict[str, ArmEvidence]]:
+    """One table or figure: measured, judged and told; and the evidence of its arms."""
     arms, data = plan.arms_of(item), plan.data[item.data]
     ground = Ground(data)
     mine = {(arm.name, seed): runs[training_key(arm, data), seed] for arm in arms for seed in seeds}
@@ -160,7 +166,7 @@ def _item(
     claims = [next(judged) if one in there else _not_here(one, measures[one.measure], plan) for one in item.claim]
     # An item that names no figures shows none.
     figures = tuple(item.figures)
-    return {
+    told = {
         "name": item.name,
         "title": title,
         "about": item.about,
@@ -179,6 +185,20 @@ def _item(
         "notes": [*item.notes, *_notes(evidence)],
         "failed": failures(audits),
     }
+    return told, evidence
+
+
+def _units(item: Item, evidence: Mapping[str, ArmEvidence]) -> list[tuple[str, pd.DataFrame]]:
+    """Every table of units of one item, with the item and the arm in front."""
+    found = []
+    for arm, one in evidence.items():
+        for analyzer, result in one.results.items():
+            if result.details is not None:
+                table = result.details.copy()
+                table.insert(0, "item", item.name)
+                table.insert(1, "arm", arm)
+                found.append((f"{analyzer}_units", table))
+    return found
 
 
 def _notes(evidence: Mapping[str, ArmEvidence]) -> list[str]:

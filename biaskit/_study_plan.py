@@ -165,4 +165,4 @@ def _reaching(changes: Sequence[str], arms: Sequence[str]) -> list[str]:
 
 def training_key(arm: Arm, data: Dataset) -> str:
     """What two arms have in common that are one training, whatever they are called."""
-    return fingerprint([data.fingerprint, arm.card["model"], arm.card["stage"]])
+    return fingerprint([data.fingerprint, *arm.training.values()])

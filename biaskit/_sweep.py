@@ -108,7 +108,7 @@ def swept_arms(recipe: str, param: str, values: Sequence[Any], data: Dataset, se
         arm = dataclasses.replace(one, name=f"{one.name} {_leaf(param)}={said}")
         for other, earlier in zip(arms, values, strict=False):
             both = f"{toml_text(earlier)} and {toml_text(value)}"
-            if all(other.card[key] == arm.card[key] for key in ("model", "stage")):
+            if other.training == arm.training:
                 raise SpecError(f"--param {param}: the values {both} are the same training; leave one out")
             if other.name == arm.name:
                 raise SpecError(f"--param {param}: {both} would both be called {arm.name}; sweep one of them")

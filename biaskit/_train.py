@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from biaskit.data import Batch, Dataset
 from biaskit.disk import disk_errors
 from biaskit.errors import BiaskitError, SpecError, StoreError
+from biaskit.features import head
 from biaskit.images import IN_MEMORY, Images, as_array
 from biaskit.registry import find
 from biaskit.rng import derive, scoped, torch_generator
+from biaskit.rows import epoch_order, held_out, stage_rows
+from biaskit.subject import Subject
 
-__all__ = ["Machine", "Tick", "evaluate", "fit", "machine", "make_model"]
-
-#: Images per forward pass where no gradient is kept.
-EVAL_BATCH = 256
+__all__ = ["Machine", "Tick", "fit", "machine", "make_model"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def fit(
     card : mapping
         A bound recipe card.
     seed : int
-        Draws order, perturbations and attacks; initialization is the caller's.
+        Draws the holdout, order, perturbations and attacks; initialization is the caller's.
     where : Machine
     resume : Path, optional
         File of the state after each epoch; a training that finds it goes on from there.
@@ -125,7 +125,7 @@ def fit(
     Returns
     -------
     list of dict
-        One row per epoch: stage, epoch, loss (mean over rows), seconds.
+        One row per epoch: stage, epoch, rows (that were seen), loss (mean over them), seconds.
     """
     from lightning_fabric import Fabric
 
@@ -136,51 +136,118 @@ def fit(
         precision="bf16-mixed" if where.precision == "bf16" else "32-true",
     )
     device = fabric.device
-    rows = torch.from_numpy(dataset.rows("train"))
+    model.to(device)
     images = dataset.images if device.type == "cpu" else _on_device(dataset.images, device)
-    labels = torch.from_numpy(dataset.labels).to(device)
-    groups = torch.from_numpy(dataset.group_ids).to(device)
-    model.to(device).train()
+    labels, groups = torch.from_numpy(dataset.labels), torch.from_numpy(dataset.group_ids)
+    # What cannot be trained so is said before anything is.
+    held = held_out(dataset, card["holdout"], seed) if "holdout" in card else np.empty(0, np.int64)
+    trained = [_trained_part(stage, model, dataset, device) for stage in card["stage"]]
     state = _load_state(resume, device) if resume is not None and resume.exists() else None
     history: list[dict[str, float]] = list(state["history"]) if state else []
+    tags: dict[str, Tensor] = {name: marked.cpu() for name, marked in state["tags"].items()} if state else {}
 
     for number, stage in enumerate(card["stage"]):
         if state is not None and number < state["stage"]:
             continue
-        one = _Stage.of(card, number, model, dataset, fabric, images, labels, groups)
-        first = 0
-        if state is not None and number == state["stage"]:
-            one.load(state)
-            first = int(state["epoch"]) + 1
-        parts = max(1, math.ceil(len(rows) / stage["batch_size"]))
-        for epoch in range(first, stage["epochs"]):
-            order = rows[torch.randperm(len(rows), generator=torch_generator(seed, "order", number, epoch))]
-            generator = torch_generator(seed, "perturbation", number, epoch, device=device)
-            total, seen = torch.zeros((), device=device), 0
-            started = last = time.perf_counter()
-            with scoped(derive(seed, "global", number, epoch)), _determinism(where):
-                for part, index in enumerate(order.tensor_split(parts)):
-                    progress = (epoch * parts + part) / (stage["epochs"] * parts)
-                    loss = one.step(index.to(device), progress, generator)
-                    total += loss * len(index)
-                    seen += len(index)
-                    now = time.perf_counter()
-                    if tick is not None and now - last > 0.1:
-                        last = now
-                        rate = seen / (now - started)
-                        tick(Tick(number, epoch, stage["epochs"], (part + 1) / parts, rate, float(loss)))
-            mean = float(total) / len(rows)
-            if not math.isfinite(mean):
-                raise BiaskitError(
-                    f"{card['name']}, seed {seed}: the loss is {mean} in epoch {epoch + 1} of stage {number}; lower "
-                    f"the rate with --set stage.{number}.optimizer.lr=..., or set stage.{number}.clip=1.0"
-                )
-            history.append({"stage": number, "epoch": epoch, "loss": mean, "seconds": time.perf_counter() - started})
-            if resume is not None:
-                _save_state(resume, {"stage": number, "epoch": epoch, "history": history, **one.state()})
+        if stage.get("fresh"):
+            _initialize(model, trained[number], card, dataset, derive(seed, "fresh", number))
+        rows = stage_rows(dataset, stage, held, tags)
+        balanced = groups[rows] if stage.get("sampling") == "groups" else None
+        with _training(model, trained[number]):
+            with scoped(derive(seed, "loss", number)):  # what a loss draws, such as a projector
+                one = _Stage.of(card, number, model, dataset, fabric, images, labels.to(device), groups.to(device))
+            first = 0
+            if state is not None and number == state["stage"]:
+                one.load(state)
+                first = int(state["epoch"]) + 1
+            for epoch in range(first, stage["epochs"]):
+                order = epoch_order(rows, balanced, torch_generator(seed, "order", number, epoch))
+                started = time.perf_counter()
+                mean = _epoch(one, order, number, epoch, seed, where, tick)
+                seconds = time.perf_counter() - started
+                if not math.isfinite(mean):
+                    raise BiaskitError(
+                        f"{card['name']}, seed {seed}: the loss is {mean} in epoch {epoch + 1} of stage {number}; "
+                        f"lower the rate with --set stage.{number}.optimizer.lr=..., or set stage.{number}.clip=1.0"
+                    )
+                history.append({"stage": number, "epoch": epoch, "rows": len(order), "loss": mean, "seconds": seconds})
+                if resume is not None:
+                    about = {"stage": number, "epoch": epoch, "history": history, "tags": tags}
+                    _save_state(resume, {**about, **one.state()})
+        if "tag" in stage:
+            tags[stage["tag"]["name"]] = _marked(stage["tag"], model, dataset, where)
         state = None
     model.eval()
     return history
+
+
+def _epoch(
+    one: _Stage,
+    order: Tensor,
+    number: int,
+    epoch: int,
+    seed: int,
+    where: Machine,
+    tick: Callable[[Tick], None] | None,
+) -> float:
+    """One pass over an order of rows; the mean loss."""
+    device, epochs = one.labels.device, one.card["epochs"]
+    parts = max(1, math.ceil(len(order) / one.card["batch_size"]))
+    generator = torch_generator(seed, "perturbation", number, epoch, device=device)
+    total, seen = torch.zeros((), device=device), 0
+    started = last = time.perf_counter()
+    with scoped(derive(seed, "global", number, epoch)), _determinism(where):
+        for part, index in enumerate(order.tensor_split(parts)):
+            progress = (epoch * parts + part) / (epochs * parts)
+            loss = one.step(index.to(device), progress, generator)
+            total += loss * len(index)
+            seen += len(index)
+            now = time.perf_counter()
+            if tick is not None and now - last > 0.1:
+                last = now
+                tick(Tick(number, epoch, epochs, (part + 1) / parts, seen / (now - started), float(loss)))
+    return float(total) / len(order)
+
+
+def _trained_part(stage: Mapping[str, Any], model: nn.Module, dataset: Dataset, device: torch.device) -> str:
+    """The layer that a stage trains, ``""`` for the whole network."""
+    if stage.get("trainable") != "head":
+        return ""
+    return head(model, len(dataset.classes), _pixels(dataset.images, torch.tensor([0]), device))
+
+
+def _initialize(model: nn.Module, part: str, card: Mapping[str, Any], dataset: Dataset, seed: int) -> None:
+    """Give a part of a network the weights of a new one."""
+    new = make_model(card["model"], len(dataset.classes), dataset.images.shape, seed)
+    model.get_submodule(part).load_state_dict(new.get_submodule(part).state_dict())
+
+
+@contextmanager
+def _training(model: nn.Module, part: str) -> Iterator[None]:
+    """Train a part of a network and hold the rest as it is: no gradients there, and no statistics of batches."""
+    trained = model.get_submodule(part)
+    mine = set(trained.parameters())
+    held = [one for one in model.parameters() if one.requires_grad and one not in mine]
+    model.eval()
+    trained.train()
+    for one in held:
+        one.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for one in held:
+            one.requires_grad_(True)
+
+
+def _marked(component: Mapping[str, Any], model: nn.Module, dataset: Dataset, where: Machine) -> Tensor:
+    """The rows of a data set that a tagger marks, bool (N,)."""
+    found = _part("tagger", component, Subject(model, dataset, device=where.device)).to_numpy(copy=True)
+    if found.dtype != np.bool_:
+        raise SpecError(
+            f"the tagger {component['name']} does not mark rows, it sorts them ({found.dtype}); a stage needs one that "
+            "says yes or no of each row, such as misclassified"
+        )
+    return torch.from_numpy(found)
 
 
 def _on_device(images: Images, device: torch.device) -> Images:
@@ -212,22 +279,22 @@ class _Stage:
         cls, card: Mapping[str, Any], number: int, model: nn.Module, dataset: Dataset, fabric: Any, *data: Any
     ) -> _Stage:
         stage = card["stage"][number]
-        loss = _part("loss", stage["loss"], dataset).to(fabric.device)
+        loss = _part("loss", stage["loss"], dataset)
+        if (attach := getattr(loss, "attach", None)) is not None:
+            attach(model)  # what a loss makes of the network is its own: trained, saved and resumed with it
+        loss.to(fabric.device)
         copy = _perturbation(stage.get("perturbation")) or _attack(stage.get("attack"), model, dataset, fabric)
         if copy is None and getattr(loss, "needs_perturbation", False):
             raise SpecError(
                 f"{card['name']}: stage.{number}.loss {stage['loss']['name']} compares images with perturbed copies; "
                 f'add to the stage: perturbation = {{ name = "color" }} or attack = {{ name = "pgd" }}'
             )
-        optimizer = _optimizer([*model.parameters(), *loss.parameters()], stage["optimizer"])
-        return cls(stage, model, loss, copy, optimizer, fabric, *data)
+        trained = [one for one in (*model.parameters(), *loss.parameters()) if one.requires_grad]
+        return cls(stage, model, loss, copy, _optimizer(trained, stage["optimizer"]), fabric, *data)
 
     def step(self, index: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         """One step on some rows; the loss, detached."""
-        # Gathering, scaling and changing are tensor code on the device; only the index travels.
-        clean = self.images.gather(index).to(index.device).float().div_(255.0)
-        # Gray images have the same value in the three channels that networks and perturbations take.
-        clean = clean.expand(-1, 3, -1, -1) if clean.shape[1] == 1 else clean
+        clean = _pixels(self.images, index, index.device)  # only the index travels
         labels = self.labels[index]
         perturbed = self.copy(clean, labels, generator) if self.copy is not None else None
         batch = Batch(clean, perturbed, labels, self.groups[index], index, progress, generator)
@@ -254,16 +321,11 @@ class _Stage:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-@torch.inference_mode()
-def evaluate(model: nn.Module, dataset: Dataset, rows: np.ndarray[Any, Any], device: str) -> Tensor:
-    """Logits (len(rows), K) in float32 on the CPU; eval mode, batch by batch."""
-    model.eval()
-    index = torch.from_numpy(rows)
-    found = [
-        model(dataset.images.gather(part).to(device).float().div_(255.0)).float().cpu()
-        for part in torch.split(index, EVAL_BATCH)
-    ]
-    return torch.cat(found)
+def _pixels(images: Images, index: Tensor, device: torch.device) -> Tensor:
+    """Rows as a network takes them, (B, 3, H, W) in [0, 1]: gathered, scaled and spread by tensor code."""
+    found = images.gather(index).to(device).float().div_(255.0)
+    # Gray images have the same value in the three channels that networks and perturbations take.
+    return found.expand(-1, 3, -1, -1) if found.shape[1] == 1 else found
 
 
 def _part(kind: str, component: Mapping[str, Any], *arguments: Any) -> Any:

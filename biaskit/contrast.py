@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from biaskit.data import Dataset
 
-__all__ = ["Contrast", "contrast"]
+__all__ = ["Contrast", "contrast", "own_values"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,6 @@ def _training_values(
     count = len(dataset.table[attribute].cat.categories)
     # A third party's builder may have neither option: what it planted is read from the counts.
     regimes = {one.get("attribute"): one.get("regime") for one in dataset.card.get("builder", [])}
-    regime = regimes.get(attribute)
     if "train" not in dataset.splits:
         return None, (0, count - 1)
     train = dataset.rows("train")
@@ -77,16 +76,34 @@ def _training_values(
     np.add.at(counts, (labels[train], codes[train]), 1)
     total = counts.sum(axis=0)
     # With a tie the first category counts as the commoner, so the two sides always differ.
-    commonest, rarest = int(total.argmax()), int(count - 1 - total[::-1].argmin())
-    if regime is not None:
-        follows = regime == "correlated"
-    else:
-        filled = counts[counts.sum(axis=1) > 0]
-        follows = len(set(filled.argmax(axis=1).tolist())) > 1
-    if not follows:
-        return None, (commonest, rarest)
-    own = np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), -1)
-    return own.astype(np.int64), (commonest, rarest)
+    return own_values(counts, regimes.get(attribute)), (int(total.argmax()), int(count - 1 - total[::-1].argmin()))
+
+
+def own_values(counts: npt.NDArray[np.int64], regime: str | None = None) -> npt.NDArray[np.int64] | None:
+    """The value of an attribute that is most common with each label in train, if the attribute follows the label.
+
+    Parameters
+    ----------
+    counts : int array (labels, values)
+        Training images.
+    regime : str, optional
+        What was planted: ``"correlated"`` follows the label; None: it is read from the counts.
+
+    Returns
+    -------
+    int array (labels,) or None
+        -1 for a label without training images; None where the attribute does not follow the label.
+
+    Examples
+    --------
+    >>> own_values(np.array([[95, 5], [5, 95]])).tolist()
+    [0, 1]
+    >>> own_values(np.array([[95, 5], [95, 5]])) is None
+    True
+    """
+    present = counts.sum(axis=1) > 0
+    follows = len(set(counts[present].argmax(axis=1).tolist())) > 1 if regime is None else regime == "correlated"
+    return np.where(present, counts.argmax(axis=1), -1).astype(np.int64) if follows else None
 
 
 def _standardized(

@@ -49,7 +49,14 @@ class UnknownName(BiaskitError):
         close = nearest(name, names) or names[:6]
         listed = f"nearest: {', '.join(close)}" if close else "none is installed"
         listing = f"biaskit list {plural(kind)}"
-        where = {"kind": "biaskit list", "entry": "biaskit list", "layer": "biaskit.features.layers(model)"}
+        where = {
+            "kind": "biaskit list",
+            "entry": "biaskit list",
+            "layer": "biaskit.features.layers(model)",
+            "torchvision model": "torchvision.models.list_models()",
+            "timm model": "timm.list_models()",
+            "semantic parameter": "biaskit.semantic.PARAMETERS",
+        }
         super().__init__(f"no {kind} {name!r}; {listed} (all: {where.get(kind, listing)})")
 
 

@@ -132,7 +132,7 @@ def with_features(model: nn.Module, images: Tensor, layer: str) -> tuple[Any, Te
 
     module = model.get_submodule(full)
     _open(module, f"layer {full!r}")
-    with _hooked({full: module}, keep):
+    with hooked({full: module}, keep):
         given = model(images)
     if not found or not isinstance(found[0], Tensor):
         why = f"gives a {type(found[0]).__name__}, not a tensor" if found else "is passed by no image"
@@ -185,7 +185,7 @@ def deepest_map(model: nn.Module, images: Tensor, at_least: int = 4) -> str:
         if min(sizes[-1]) >= at_least:
             found.append(name)
 
-    _passed(model, images[:1], look)
+    passed(model, images[:1], look)
     if not found:
         largest = max(sizes, default=None)
         why = f"its largest is {largest[0]} x {largest[1]}" if largest else "no convolutional layer is passed"
@@ -233,7 +233,7 @@ def head(model: nn.Module, classes: int, images: Tensor | None = None) -> str:
             if name in fitting:
                 last[name] = output
 
-        logits = _passed(model, images[:1], keep)
+        logits = passed(model, images[:1], keep)
         fitting = [name for name, output in last.items() if output is logits or torch.equal(output, logits)]
     if not fitting:
         raise UnsupportedModel(
@@ -291,14 +291,14 @@ def _open(module: nn.Module, what: str) -> None:
         )
 
 
-def _passed(model: nn.Module, images: Tensor, look: Callable[[str, nn.Module, Any], None]) -> Any:
+def passed(model: nn.Module, images: Tensor, look: Callable[[str, nn.Module, Any], None]) -> Any:
     """The output of a forward pass in eval mode, after ``look(name, layer, output)`` of every layer passed."""
     _named(model)
     modes = {module: module.training for module in model.modules()}
     seen = {name: one for name, one in model.named_modules() if name and not isinstance(one, torch.jit.ScriptModule)}
     model.eval()
     try:
-        with torch.no_grad(), _hooked(seen, look):
+        with torch.no_grad(), hooked(seen, look):
             return model(images)
     finally:
         for module, mode in modes.items():
@@ -306,7 +306,7 @@ def _passed(model: nn.Module, images: Tensor, look: Callable[[str, nn.Module, An
 
 
 @contextmanager
-def _hooked(modules: dict[str, nn.Module], look: Callable[[str, nn.Module, Any], None]) -> Iterator[None]:
+def hooked(modules: dict[str, nn.Module], look: Callable[[str, nn.Module, Any], None]) -> Iterator[None]:
     """Call ``look`` for every pass through one of the modules; nothing of it is left behind."""
 
     def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:

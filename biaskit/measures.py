@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from biaskit import stats
-from biaskit.contrast import Contrast
+from biaskit.contrast import Contrast, contrast
 from biaskit.evidence import ArmEvidence, Ground, seed_interval
 from biaskit.rng import numpy_generator
 
-__all__ = ["Metric", "attribute_values", "group_rows", "headline", "metrics_of", "permuted_gap"]
+__all__ = ["Metric", "attribute_gaps", "attribute_values", "group_rows", "headline", "metrics_of", "permuted_gap"]
 
 Floats = npt.NDArray[np.float64]
 #: Smallest and largest value of the metrics that are no rates.
@@ -179,6 +179,63 @@ def attribute_values(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
     return found
 
 
+def attribute_gaps(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
+    """The gap of every attribute, inside the groups and outside, the deciding one first.
+
+    Two values, or *aligned* and *conflicting* where the attribute follows the label: accuracy on the one side minus
+    accuracy on the other, standardized over labels, as in the headline. More values of a single model: the highest
+    minus the lowest, with the interval and the test of an extreme, because the two were picked by looking. More
+    values of an arm over seeds: the commonest minus the rarest, which were picked beforehand.
+
+    Returns
+    -------
+    list of dict
+        One per attribute: ``from`` and ``to`` (what is subtracted from what), ``values`` (how many it has), value,
+        interval, n, noise floor, p of the permutation within labels, ``p_holm`` over the attributes, ``picked``
+        (whether the two were picked by looking), and the reason where there is no number.
+    """
+    correct, dataset = arm.correct(ground), ground.dataset
+    found = []
+    for attribute in sorted(dataset.attributes, key=lambda name: name != ground.attribute):
+        sides = contrast(dataset, attribute)
+        count = len(dataset.table[attribute].cat.categories)
+        follows = (sides.plus, sides.minus) == ("aligned", "conflicting")
+        picked = count > 2 and not follows and len(arm.seeds) == 1
+        row = _largest_gap(correct[0], ground, attribute) if picked else _gap_row(correct, ground, sides)
+        row |= {"arm": arm.name, "attribute": attribute, "values": count, "picked": picked, "seeds": len(arm.seeds)}
+        found.append(_possible({"p": np.nan, "noise": np.nan, "reason": "", **row}))
+    for row, p in zip(found, stats.holm([row["p"] for row in found]) if found else (), strict=True):
+        row["p_holm"] = float(p)
+    order = ("arm", "attribute", "values", "from", "to", "picked", "value", "low", "high", "n", "seeds", "noise", "p")
+    return [{key: row[key] for key in (*order, "p_holm", "left_out", "reason")} for row in found]
+
+
+def _largest_gap(correct: Floats, ground: Ground, attribute: str) -> dict[str, Any]:
+    """The highest minus the lowest rate of an attribute of one model, at the same mix of labels."""
+    column = ground.dataset.table[attribute].iloc[ground.test]
+    names, codes = list(column.cat.categories), column.cat.codes.to_numpy(np.int64)
+    shape = (len(ground.dataset.classes), len(names))
+    cells = ground.labels * shape[1] + codes
+    n = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+    right = np.bincount(cells, weights=correct, minlength=n.size).reshape(shape).astype(np.int64)
+    gap = stats.attribute_gap(right, n)
+    test = stats.attribute_test(right, n, numpy_generator(0, "permutation"), DRAWS)
+    high, low = (names[one] for one in gap.values) if gap.values else ("highest", "lowest")
+    return {
+        "metric": "gap",
+        "from": high,
+        "to": low,
+        "left_out": [ground.dataset.classes[one] for one in gap.left_out],
+        "value": gap.estimate,
+        "low": gap.low,
+        "high": gap.high,
+        "n": int(n.sum()),
+        "noise": test.floor,
+        "p": test.p,
+        "reason": gap.reason,
+    }
+
+
 def permuted_gap(
     scores: Floats, labels: npt.NDArray[np.int64], gap: Contrast, rng: np.random.Generator, draws: int = DRAWS
 ) -> tuple[float, float]:
@@ -226,6 +283,8 @@ def _gap_row(correct: Floats, ground: Ground, gap: Contrast) -> dict[str, Any]:
     row: dict[str, Any] = {"metric": "gap", "from": gap.plus, "to": gap.minus, "left_out": list(gap.left_out)}
     if not np.any(gap.coefficients):
         reason = f"no label has test images both {gap.plus} and {gap.minus}"
+        if gap.plus == gap.minus:
+            reason = f"every test image is {gap.plus}"
         return {**row, "value": np.nan, "low": np.nan, "high": np.nan, "n": 0, "reason": reason}
     rate = stats.arm_contrast(correct, gap.coefficients, ground.groups)
     p, noise = permuted_gap(correct.mean(axis=0), ground.labels, gap, numpy_generator(0, "permutation"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,16 +13,29 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from biaskit.errors import DataError
-from biaskit.stats import ENOUGH, wilson
+from biaskit.stats import ENOUGH, largest_spread, wilson
 
-__all__ = ["MAX_GROUPS", "Disparity", "GroupCounts", "WorstGroup", "count_groups", "to_metric_frame"]
+__all__ = [
+    "MAX_GROUPS",
+    "Disparity",
+    "GroupCounts",
+    "WorstGroup",
+    "check_attributes",
+    "check_size",
+    "count_groups",
+    "ratio",
+    "to_metric_frame",
+]
 
 #: Labels x attribute values; beyond this no table can be read.
 MAX_GROUPS = 100_000
 #: Up to here the cells of label x prediction x groups are counted in one array.
 _DENSE = 2**24
 #: Columns of the result tables, which no attribute may be called.
-_RESERVED = {"label", "class", "n", "correct", "accuracy", "low", "high", "note", "positives", "negatives"}
+_RESERVED = {"label", "class", "n", "correct", "accuracy", "low", "high", "note", "positives", "negatives"} | {
+    "prediction",
+    "arm",
+}
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,12 +77,16 @@ class Disparity:
         Difference by class; NaN where fewer than two groups have the rate.
     undefined : tuple of str
         Classes without a difference. They are not 0: nothing is known about them.
+    low, high : float
+        95 % interval of the true maximum, this model and other images (`biaskit.stats.largest_spread`).
     """
 
     value: float
     positive: str
     per_class: pd.Series[float]
     undefined: tuple[str, ...]
+    low: float = math.nan
+    high: float = math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,20 +151,24 @@ class GroupCounts:
         n, correct = (self._onto(names, values).ravel() for values in (self.n, self.correct))
         frame = self._keys(names)
         frame["n"], frame["correct"] = n, correct
-        frame["accuracy"] = _ratio(correct, n)
+        frame["accuracy"] = ratio(correct, n)
         frame["low"], frame["high"] = wilson(correct, n)
         frame["note"] = [f"insufficient (n={one})" if one < ENOUGH else "" for one in n]
         return frame
 
-    def by_label(self, attribute: str) -> tuple[Ints, Ints]:
-        """Correct and n as (labels, values of the attribute): what the tests of `biaskit.stats` take."""
-        names = ["label", attribute]
-        return self._onto(names, self.correct), self._onto(names, self.n)
+    def by_label(self, *attributes: str) -> tuple[Ints, Ints]:
+        """Correct and n as (labels, values of the attribute): what the tests of `biaskit.stats` take.
+
+        Of several attributes the second axis holds every combination of their values, those of the last one fastest.
+        """
+        names = ["label", *attributes]
+        shape = (len(self.labels), -1)
+        return self._onto(names, self.correct).reshape(shape), self._onto(names, self.n).reshape(shape)
 
     @property
     def average_accuracy(self) -> float:
         """Share of right answers at the mix of this table."""
-        return float(_ratio(self.correct.sum(), self.n.sum()))
+        return float(ratio(self.correct.sum(), self.n.sum()))
 
     @property
     def mean_group_accuracy(self) -> float:
@@ -181,7 +202,7 @@ class GroupCounts:
         if weights.shape != self.n.shape or not weights.sum() > 0:
             raise DataError(f"training shares need the shape of the groups {self.n.shape}; got {weights.shape}")
         used = weights > 0
-        return float((weights[used] * _ratio(self.correct[used], self.n[used])).sum() / weights.sum())
+        return float((weights[used] * ratio(self.correct[used], self.n[used])).sum() / weights.sum())
 
     def worst_group_accuracy(self, min_n: int = ENOUGH) -> WorstGroup:
         """Lowest observed accuracy of any group, with the group and its n.
@@ -198,7 +219,7 @@ class GroupCounts:
         WorstGroup
         """
         n, names = self.n.ravel(), ["label", *self.attributes]
-        rates = np.where(n >= max(min_n, 1), _ratio(self.correct.ravel(), n), np.inf)
+        rates = np.where(n >= max(min_n, 1), ratio(self.correct.ravel(), n), np.inf)
         keys = self._keys(names)
 
         def named(row: int) -> dict[str, str]:
@@ -234,11 +255,11 @@ class GroupCounts:
         n = np.broadcast_to(selected.sum(0), selected.shape)
         frame = self._keys(["class", *names])
         frame["n"] = n.ravel()
-        frame["selection_rate"] = _ratio(selected, n).ravel()
+        frame["selection_rate"] = ratio(selected, n).ravel()
         frame["positives"] = positives.ravel()
-        frame["true_positive_rate"] = _ratio(hits, positives).ravel()
+        frame["true_positive_rate"] = ratio(hits, positives).ravel()
         frame["negatives"] = (n - positives).ravel()
-        frame["false_positive_rate"] = _ratio(selected - hits, n - positives).ravel()
+        frame["false_positive_rate"] = ratio(selected - hits, n - positives).ravel()
         return frame
 
     def demographic_parity_difference(self, attributes: Sequence[str] | None = None) -> Disparity:
@@ -253,7 +274,7 @@ class GroupCounts:
         -------
         Disparity
         """
-        return self._disparity(attributes, ["selection_rate"])
+        return self._disparity(attributes, {"selection_rate": "n"})
 
     def equal_opportunity_difference(self, attributes: Sequence[str] | None = None) -> Disparity:
         """Largest difference between groups in how often a class is recognized, over all classes.
@@ -268,7 +289,7 @@ class GroupCounts:
         Disparity
             A group without images of the class has no such rate and does not enter.
         """
-        return self._disparity(attributes, ["true_positive_rate"])
+        return self._disparity(attributes, {"true_positive_rate": "positives"})
 
     def equalized_odds_difference(self, attributes: Sequence[str] | None = None) -> Disparity:
         """The larger of the differences in true and false positive rate between groups, over all classes.
@@ -284,7 +305,8 @@ class GroupCounts:
             NaN for a class where either difference is unknown; fairlearn reports 1.0 for a perfect classifier
             when a group has no positives.
         """
-        return self._disparity(attributes, ["true_positive_rate", "false_positive_rate"])
+        kinds = {"true_positive_rate": "positives", "false_positive_rate": "negatives"}
+        return self._disparity(attributes, kinds)
 
     def to_metric_frame(self, control: Sequence[str] = (), **metrics: Callable[..., Any]) -> Any:
         """A fairlearn ``MetricFrame`` over the weighted cells: exact, whatever the number of rows.
@@ -323,19 +345,27 @@ class GroupCounts:
             sample_params={name: {"sample_weight": self.counts} for name in chosen},
         )
 
-    def _disparity(self, attributes: Sequence[str] | None, kinds: Sequence[str]) -> Disparity:
+    def _disparity(self, attributes: Sequence[str] | None, kinds: Mapping[str, str]) -> Disparity:
+        """The largest spread of rates, ``kinds``: name of the rate -> name of its denominator."""
         frame = self.rates(attributes)
         worst = np.full(len(self.classes), -np.inf)
-        for kind in kinds:
-            rates = frame[kind].to_numpy(np.float64).reshape(len(self.classes), -1)
+        parts, wholes = [], []
+        for kind, base in kinds.items():
+            rates, n = (frame[one].to_numpy(np.float64).reshape(len(self.classes), -1) for one in (kind, base))
             known = ~np.isnan(rates)
             spread = np.where(known, rates, -np.inf).max(1) - np.where(known, rates, np.inf).min(1)
             worst = np.maximum(worst, np.where(known.sum(1) >= 2, spread, np.nan))
+            parts.append(np.rint(np.where(known, rates, 0) * n))
+            wholes.append(n)
         per_class = pd.Series(worst, index=pd.Index(self.classes, name="class"))
         undefined = tuple(str(name) for name in per_class.index[per_class.isna()])
         if len(undefined) == len(self.classes):
             return Disparity(math.nan, "", per_class, undefined)
-        return Disparity(float(np.nanmax(worst)), self.classes[int(np.nanargmax(worst))], per_class, undefined)
+        there = ~np.isnan(worst)
+        right, n = (np.concatenate([one[there] for one in every]) for every in (parts, wholes))
+        low, high = largest_spread(right, n)
+        value, positive = float(np.nanmax(worst)), self.classes[int(np.nanargmax(worst))]
+        return Disparity(value, positive, per_class, undefined, low, high)
 
     def _known(self, names: Sequence[str]) -> Sequence[str]:
         for name in names:
@@ -411,19 +441,11 @@ def count_groups(
     missing = [name for name in names if name not in table.columns]
     if missing:
         raise DataError(f"no column {', '.join(missing)}; the table has {', '.join(map(str, table.columns))}")
-    taken = sorted(_RESERVED & set(attributes))
-    if taken:
-        raise DataError(f"attribute {taken[0]!r} has the name of a result column; rename it")
+    check_attributes(attributes)
     coded = {name: _codes(table[name]) for name in names}
     labels, answered = coded[label][1], coded[prediction][1]
     values = {name: coded[name][1] for name in attributes}
-    groups = len(labels) * math.prod(len(one) for one in values.values())
-    if groups > MAX_GROUPS:
-        longest = max(values, key=lambda name: len(values[name]), default=label)
-        raise DataError(
-            f"{groups:,} groups are more than {MAX_GROUPS:,}; drop attribute {longest!r} "
-            f"({len(coded[longest][1]):,} values) or merge its values"
-        )
+    check_size(len(labels), {name: len(one) for name, one in values.items()})
     classes = (*labels, *(one for one in answered if one not in set(labels)))
     place = {name: code for code, name in enumerate(classes)}
     predicted = np.array([place[one] for one in answered], np.int64)[coded[prediction][0]]
@@ -466,6 +488,25 @@ def to_metric_frame(
     return count_groups(table, attributes).to_metric_frame(control, **metrics)
 
 
+def check_attributes(names: Sequence[str]) -> None:
+    """Refuse an attribute that is called like a column of the result tables."""
+    taken = sorted(_RESERVED & set(names))
+    if taken:
+        raise DataError(f"attribute {taken[0]!r} has the name of a result column; rename it")
+
+
+def check_size(labels: int, values: Mapping[str, int]) -> None:
+    """Refuse more groups than a table can hold; ``values`` is the number of values of each attribute."""
+    groups = labels * math.prod(values.values())
+    if groups <= MAX_GROUPS:
+        return
+    longest = max(values, key=lambda name: values[name], default="")
+    remedy = (
+        f"drop attribute {longest!r} ({values[longest]:,} values) or merge its values" if longest else "merge labels"
+    )
+    raise DataError(f"{groups:,} groups are more than {MAX_GROUPS:,}; {remedy}")
+
+
 def _codes(column: pd.Series[Any]) -> tuple[Ints, tuple[str, ...]]:
     """Integer codes and the names they stand for."""
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -481,7 +522,7 @@ def _codes(column: pd.Series[Any]) -> tuple[Ints, tuple[str, ...]]:
     return codes.astype(np.int64, copy=False), tuple(str(one) for one in values)
 
 
-def _ratio(part: ArrayLike, whole: ArrayLike) -> Floats:
+def ratio(part: ArrayLike, whole: ArrayLike) -> Floats:
     """Part of whole, NaN where there is no whole."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.true_divide(part, whole), np.float64)

@@ -15,10 +15,14 @@ from biaskit._build import bind_component
 from biaskit.data import Dataset
 from biaskit.disk import plain
 from biaskit.errors import SpecError, nearest
+from biaskit.evaluation import evaluate
 from biaskit.registry import find
 from biaskit.rng import derive
+from biaskit.rows import epoch_order
 from biaskit.specs import (
+    STAGE_PARTS,
     RecipeCard,
+    Stage,
     Training,
     apply_override,
     card_keys,
@@ -29,10 +33,10 @@ from biaskit.specs import (
     read_toml,
 )
 
-__all__ = ["Arm", "bind_arms", "code_fingerprint", "fingerprint", "source_fingerprint"]
+__all__ = ["Arm", "bind_arms", "code_fingerprint", "code_modules", "fingerprint", "source_fingerprint"]
 
-#: What may make the second copy of each image of a stage.
-COPIES = ("perturbation", "attack")
+#: Keys that a bound stage has where it says something of its own: cards of before they were there stay what they were.
+UNSAID = ("rows", "sampling", "upweight", "trainable", "fresh")
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,12 @@ class Arm:
     def control(self) -> str:
         """The arm that has the same perturbations and compute without the constraint; empty if none is named."""
         return str(self.card.get("control", ""))
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What of the card determines the training: all but names and words."""
+        always = {"model": self.card.get("model"), "stage": self.card.get("stage", [])}
+        return always | {key: self.card[key] for key in ("holdout",) if key in self.card}
 
 
 def bind_arms(names: Sequence[str] | Mapping[str, str], dataset: Dataset, set: Sequence[str] = ()) -> list[Arm]:
@@ -92,13 +102,26 @@ def bind_arms(names: Sequence[str] | Mapping[str, str], dataset: Dataset, set: S
             raise SpecError(f"--set {text!r}: no arm has the key {key}; {hint}")
         for name in fits:
             content, where = raw[name]
-            base = {**content, "model": bound[name]["model"]} if key.startswith("model.") else content
-            if key == "model.name":
-                base = {**content, "model": {}}
-            raw[name] = (apply_override(base, key, value), where)
+            raw[name] = (apply_override(_base(content, bound[name], key), key, value), where)
             bound[name] = _bind(raw[name][0], where, dataset)
             changes[name].append(f"{key}={value}")
     return [Arm(name, bound[name], tuple(changes[name])) for name in raw]
+
+
+def _base(content: Mapping[str, Any], bound: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The content that a change is made to: beside one option of a network or an optimizer the others stay.
+
+    Both may come from the data set's budget, and would be lost if the card named one option alone. Another name begins
+    anew, because its options are others.
+    """
+    place = key.split(".")
+    if place[0] == "model":
+        return {**content, "model": {} if place == ["model", "name"] else bound["model"]}
+    if len(place) == 4 and place[0] == "stage" and place[2] == "optimizer" and place[3] != "name":
+        stages = [dict(stage) for stage in content["stage"]]
+        stages[int(place[1])]["optimizer"] = bound["stage"][int(place[1])]["optimizer"]
+        return {**content, "stage": stages}
+    return dict(content)
 
 
 def code_fingerprint(card: Mapping[str, Any]) -> str:
@@ -106,16 +129,25 @@ def code_fingerprint(card: Mapping[str, Any]) -> str:
 
     A stored run is used again only while the code that made it is the same.
     """
+    return _digest(_code_texts(card))
+
+
+def code_modules(card: Mapping[str, Any]) -> dict[str, str]:
+    """The modules behind :func:`code_fingerprint`, each with the SHA-256 of its source: where two trainings differ."""
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(_code_texts(card).items())}
+
+
+def _code_texts(card: Mapping[str, Any]) -> dict[str, str]:
+    """Module -> source text of the loop and of every function the card names."""
     functions = [find("model", card["model"]["name"])]
     for stage in card["stage"]:
-        functions.append(find("loss", stage["loss"]["name"]))
-        functions += [find(kind, stage[kind]["name"]) for kind in COPIES if kind in stage]
+        functions += [find(kind, stage[key]["name"]) for key, kind in STAGE_PARTS.items() if key in stage]
 
     def beside(module: str, other: str) -> bool:
         package = module.rpartition(".")[0]
         return package != "biaskit" and other.rpartition(".")[0] == package
 
-    return source_fingerprint([loop.fit, derive, *functions], beside)
+    return _source_texts([loop.fit, epoch_order, evaluate, derive, *functions], beside)
 
 
 def source_fingerprint(functions: Sequence[Callable[..., Any]], follows: Callable[[str, str], bool]) -> str:
@@ -127,6 +159,15 @@ def source_fingerprint(functions: Sequence[Callable[..., Any]], follows: Callabl
     follows : callable
         ``(module, other) -> bool``: whether what ``module`` takes from ``other`` counts.
     """
+    return _digest(_source_texts(functions, follows))
+
+
+def _digest(texts: Mapping[str, str]) -> str:
+    return hashlib.sha256("".join(texts[name] for name in sorted(texts)).encode()).hexdigest()
+
+
+def _source_texts(functions: Sequence[Callable[..., Any]], follows: Callable[[str, str], bool]) -> dict[str, str]:
+    """Module -> source text, of the functions' modules and of what they rest on."""
     pending, texts = [function.__module__ for function in functions], {}
     while pending:
         name = pending.pop()
@@ -139,7 +180,7 @@ def source_fingerprint(functions: Sequence[Callable[..., Any]], follows: Callabl
             for one in vars(module).values()
         }
         pending += [other for other in taken if other and other != name and follows(name, other)]
-    return hashlib.sha256("".join(texts[name] for name in sorted(texts)).encode()).hexdigest()
+    return texts
 
 
 def fingerprint(content: Any) -> str:
@@ -150,8 +191,8 @@ def fingerprint(content: Any) -> str:
 def _fits(card: Mapping[str, Any], key: str) -> bool:
     """Whether a bound card has a key or a place for it: what a stage may leave out is missing from its bound form."""
     stage, _, name = key.rpartition(".")
-    optional = has_key(card, stage) and stage.count(".") == 1 and name in ("clip", *COPIES)
-    return has_key(card, key) or (optional and stage.startswith("stage."))
+    optional = has_key(card, stage) and stage.count(".") == 1 and name in Stage.model_fields
+    return has_key(card, key) or key == "holdout" or (optional and stage.startswith("stage."))
 
 
 def _bind(content: Mapping[str, Any], where: str, dataset: Dataset) -> dict[str, Any]:
@@ -163,11 +204,11 @@ def _bind(content: Mapping[str, Any], where: str, dataset: Dataset) -> dict[str,
     bound["stage"] = []
     for number, stage in enumerate(card.stage):
         place = f"{where}: stage.{number}"
-        one = plain(stage.model_dump(mode="json"))
-        one["loss"] = plain(bind_component("loss", stage.loss, f"{place}.loss"))
-        for kind in COPIES:
-            if (component := getattr(stage, kind)) is not None:
-                one[kind] = plain(bind_component(kind, component, f"{place}.{kind}"))
+        unsaid = {key for key in UNSAID if getattr(stage, key) == Stage.model_fields[key].default}
+        one = plain(stage.model_dump(mode="json", exclude=unsaid))
+        for key, kind in STAGE_PARTS.items():
+            if (component := getattr(stage, key)) is not None:
+                one[key] = plain(bind_component(kind, component, f"{place}.{key}"))
         one["epochs"] = stage.epochs or budget.epochs
         one["batch_size"] = stage.batch_size or budget.batch_size
         one["optimizer"] = (stage.optimizer or budget.optimizer).model_dump()

@@ -32,6 +32,7 @@ KINDS = {
     "distortion": "biaskit.distortions",
     "attack": "biaskit.attacks",
     "loss": "biaskit.losses",
+    "tagger": "biaskit.taggers",
     "analyzer": "biaskit.analyzers",
     "model": "biaskit.models",
 }

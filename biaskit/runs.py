@@ -27,12 +27,13 @@ from torch import Tensor, nn
 
 import biaskit
 from biaskit._build import as_dataset
-from biaskit._train import Machine, Tick, evaluate, fit, machine, make_model
+from biaskit._train import Machine, Tick, fit, machine, make_model
 from biaskit.data import Dataset, coded
-from biaskit.disk import new_folder
+from biaskit.disk import new_folder, plain
 from biaskit.errors import BiaskitError, StoreError
+from biaskit.evaluation import evaluate
 from biaskit.home import home
-from biaskit.recipes import Arm, bind_arms, code_fingerprint, fingerprint
+from biaskit.recipes import Arm, bind_arms, code_fingerprint, code_modules, fingerprint
 from biaskit.rng import derive
 
 __all__ = ["Run", "clean", "open_run", "prediction_table", "run_fingerprint", "stored_runs", "train", "train_arm"]
@@ -54,9 +55,9 @@ class Run:
     fingerprint : str
         Of card, data, seed, code, torch, device, precision and threads.
     history : DataFrame
-        One row per epoch: stage, epoch, loss, seconds.
+        One row per epoch: stage, epoch, rows (that were seen), loss, seconds.
     predictions : DataFrame
-        One row per image outside train: row, split, label, attributes, prediction, confidence, logits.
+        One row per image outside train: row, split, pair, label, attributes, prediction, confidence, logits.
     seconds : float
         Training time.
     stored : bool
@@ -197,11 +198,12 @@ def train_arm(arm: Arm, data: Dataset, seed: int, where: Machine, tick: Callable
                         "seed": seed,
                         "card": arm.card,
                         "changes": list(arm.changes),
-                        "data": {"name": data.name, "fingerprint": data.fingerprint},
+                        "data": {"name": data.name, "fingerprint": data.fingerprint, "card": _planted(data)},
                         "fingerprint": key,
                         "seconds": sum(row["seconds"] for row in history),
                         "where": vars(where),
                         "parameters": sum(one.numel() for one in model.parameters()),
+                        "code": code_modules(arm.card),
                         "biaskit": biaskit.__version__,
                         "torch": torch.__version__,
                         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -215,6 +217,12 @@ def train_arm(arm: Arm, data: Dataset, seed: int, where: Machine, tick: Callable
     return open_run(folder, stored=False)
 
 
+def _planted(data: Dataset) -> dict[str, Any]:
+    """What its card says of how the data were made."""
+    keys = ("source", "labels", "limit", "builder", "seed", "set")
+    return {key: plain(data.card[key]) for key in keys if key in data.card}
+
+
 def _as_asked(run: Run, arm: Arm) -> Run:
     """A stored run under the arm's own name: two cards that differ in words alone share their runs."""
     return dataclasses.replace(run, arm=arm.name, card=arm.card)
@@ -224,8 +232,7 @@ def run_fingerprint(arm: Arm, data: Dataset, seed: int, where: Machine) -> str:
     """Of everything that determines a run; names and summaries do not."""
     return fingerprint(
         {
-            "model": arm.card["model"],
-            "stage": arm.card["stage"],
+            **arm.training,
             "data": data.fingerprint,
             "seed": seed,
             "code": code_fingerprint(arm.card),
@@ -300,10 +307,11 @@ def clean(*, unfinished_only: bool = False) -> tuple[int, int]:
 
 
 def prediction_table(data: Dataset, rows: npt.NDArray[np.int64], logits: Tensor) -> pd.DataFrame:
-    """Rows of a data set with prediction, confidence (softmax) and logits."""
+    """Rows of a data set, with the row of the twin or of its original, prediction, confidence (softmax) and logits."""
     confidence, answer = logits.softmax(dim=1).max(dim=1)
     table = data.table.iloc[rows]
     frame = pd.DataFrame({"row": rows, "split": table["split"].astype(str).to_numpy()})
+    frame["pair"] = table["pair"].to_numpy(np.int64)
     for name in ("label", *data.attributes):
         frame[name] = table[name].to_numpy()
     frame["prediction"] = coded(answer.numpy(), data.classes)

@@ -25,11 +25,13 @@ from pydantic import (
 )
 
 from biaskit.errors import SpecError, UnknownName, nearest
+from biaskit.policy import Rule
 from biaskit.studycard import Claim, Curve, Item, Measure, Preset, StudyArm, StudyCard, StudyData, Sweep
 
 __all__ = [
     "CARDS",
     "CARD_VERSION",
+    "STAGE_PARTS",
     "Component",
     "DatasetCard",
     "RecipeCard",
@@ -38,6 +40,7 @@ __all__ = [
     "card_keys",
     "card_names",
     "card_path",
+    "check_card",
     "has_key",
     "load_card",
     "parse_override",
@@ -115,12 +118,34 @@ class DatasetCard(BaseModel):
 
 
 class Stage(BaseModel):
-    """One part of a training: a loss, the rows it sees as they are and perturbed or attacked, and for how long."""
+    """One part of a training: a loss, what it trains, the rows it sees, as they are and changed, and for how long.
+
+    Attributes
+    ----------
+    rows : {'train', 'holdout'}
+        The training rows without the card's holdout, or the holdout.
+    sampling : {'rows', 'groups'}
+        Every row once an epoch, or as many draws with every group as likely as any other.
+    upweight : dict
+        Tag of an earlier stage -> how often a row that it marks stands among the rows.
+    trainable : {'all', 'head'}
+        The whole network, or its last linear layer on features that stay as they are.
+    fresh : bool
+        Whether what is trained begins with new weights.
+    tag : Component, optional
+        A tagger that marks rows by what the network makes of them when the stage has ended.
+    """
 
     model_config = _STRICT
     loss: Component
     perturbation: Component | None = None
     attack: Component | None = None
+    rows: Literal["train", "holdout"] = "train"
+    sampling: Literal["rows", "groups"] = "rows"
+    upweight: dict[str, PositiveInt] = {}
+    trainable: Literal["all", "head"] = "all"
+    fresh: bool = False
+    tag: Component | None = None
     epochs: PositiveInt | None = None
     batch_size: PositiveInt | None = None
     optimizer: Optimizer | None = None
@@ -134,8 +159,12 @@ class Stage(BaseModel):
         return self
 
 
+#: Keys of a stage that name something registered -> its kind.
+STAGE_PARTS = {"loss": "loss", "perturbation": "perturbation", "attack": "attack", "tag": "tagger"}
+
+
 class RecipeCard(BaseModel):
-    """A training recipe as data."""
+    """A training recipe as data; ``holdout`` is the share of every group's training rows that is cut from train."""
 
     model_config = _STRICT
     version: Annotated[int, Field(ge=1)]
@@ -144,7 +173,24 @@ class RecipeCard(BaseModel):
     paper: str = ""
     control: str = ""
     model: Component | None = None
+    holdout: Annotated[float, Field(gt=0, lt=1)] | None = None
     stage: Annotated[list[Stage], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _what_stages_need_of_each_other(self) -> RecipeCard:
+        tags: set[str] = set()
+        for number, stage in enumerate(self.stage):
+            if stage.rows == "holdout" and self.holdout is None:
+                raise ValueError(f'stage.{number}.rows is "holdout", but nothing is held out; add holdout = 0.1')
+            for name in stage.upweight:
+                if name not in tags:
+                    raise ValueError(
+                        f"stage.{number}.upweight.{name}: no earlier stage is tagged with it (tags: "
+                        f'{", ".join(sorted(tags)) or "none"}); add to one of them: tag = {{ name = "{name}" }}'
+                    )
+            if stage.tag is not None:
+                tags.add(stage.tag.name.replace("-", "_"))
+        return self
 
 
 #: kind of card -> its folder and model
@@ -189,7 +235,11 @@ def load_card(kind: str, content: Mapping[str, Any], where: str) -> Any:
     SpecError
         An unknown key (with the nearest one), a wrong type, or a card of a newer version.
     """
-    model = CARDS[kind][1]
+    return check_card(CARDS[kind][1], content, where)
+
+
+def check_card(model: type[BaseModel], content: Mapping[str, Any], where: str) -> Any:
+    """Check content against a pydantic model that has ``version`` and ``name``; see :func:`load_card`."""
     version = content.get("version")
     if isinstance(version, int) and version > CARD_VERSION:
         raise SpecError(
@@ -322,7 +372,7 @@ def _first_problem(error: ValidationError, where: str, card: type[BaseModel]) ->
     if problem["type"] == "missing":
         return f"{where}: {key} is missing"
     if problem["type"] == "value_error":  # our own, complete as it is
-        return f"{where}: {key}: {plain_words(problem['msg'])}"
+        return ": ".join(part for part in (where, key, plain_words(problem["msg"])) if part)
     given = str(problem.get("input"))[:60]
     words = plain_words(problem["msg"])
     return f"{where}: {key}: {words[0].lower()}{words[1:]}; got {given!r}"
@@ -343,6 +393,7 @@ def _keys_beside(place: tuple[int | str, ...], card: type[BaseModel]) -> list[st
         "sweep": Sweep,
         "curve": Curve,
         "claim": Claim,
+        "rule": Rule,
     }
     named = [str(part) for part in place[:-1] if str(part) in tables]
     return sorted((tables[named[-1]] if named else card).model_fields)

@@ -141,7 +141,7 @@ class Item(BaseModel):
     """A table or a figure of a paper."""
 
     model_config = _STRICT
-    name: Annotated[str, Field(pattern=r"^[a-z]+[0-9]+[a-z]?$")]
+    name: Annotated[str, Field(pattern=r"^[a-z]+[0-9]*[a-z]?$")]
     title: str
     about: str
     data: str

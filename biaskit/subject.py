@@ -2,24 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from biaskit._train import EVAL_BATCH, evaluate
 from biaskit.data import TWIN, Dataset
 from biaskit.errors import DataError, UnsupportedModel
+from biaskit.evaluation import EVAL_BATCH, evaluate
 from biaskit.features import finite
 from biaskit.rng import numpy_generator, scoped
 
-__all__ = ["Subject"]
+__all__ = ["Subject", "one_tensor"]
 
 #: Images that are shown twice to see whether the answers stay.
 _TWICE = 16
+
+
+#: What a model raises that cannot take the images.
+_REFUSED = (RuntimeError, ValueError, TypeError, IndexError, AttributeError)
+
+
+def one_tensor(given: Any) -> Tensor:
+    """What a model gave, if it is one floating-point tensor.
+
+    Parameters
+    ----------
+    given : Any
+        The output of a forward pass.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    UnsupportedModel
+        A tuple, a dictionary, class numbers: the message says what it is and what is expected.
+
+    Examples
+    --------
+    >>> one_tensor((torch.zeros(2, 5), torch.zeros(2, 8)))
+    Traceback (most recent call last):
+    ...
+    biaskit.errors.UnsupportedModel: the model gives a tuple of (2, 5), (2, 8); give a module whose output is the logits
+    """
+    if isinstance(given, Tensor) and given.is_floating_point():
+        return given
+    if isinstance(given, Tensor):
+        what = f"{given.dtype} of shape {tuple(given.shape)}, which are no logits"
+    elif isinstance(given, Mapping):
+        what = f"a {type(given).__name__} with {', '.join(map(str, given))}"
+    elif isinstance(given, tuple | list):
+        parts = [str(tuple(one.shape)) if isinstance(one, Tensor) else type(one).__name__ for one in given]
+        what = f"a {type(given).__name__} of {', '.join(parts)}"
+    else:
+        what = f"a {type(given).__name__}"
+    raise UnsupportedModel(f"the model gives {what}; give a module whose output is the logits")
 
 
 class Subject:
@@ -74,7 +118,8 @@ class Subject:
         """Logits (len(rows), K), float32 on the CPU."""
         try:
             found = evaluate(self.model, self.dataset, self.rows, self.device)
-        except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        except _REFUSED as error:
+            self._check_answer()
             channels, height, width = self.dataset.images.shape
             raise UnsupportedModel(
                 f"the model cannot take float images (B, {channels}, {height}, {width}) in [0, 1]: "
@@ -86,6 +131,12 @@ class Subject:
                 f"the {len(self.dataset.classes)} labels"
             )
         return finite(found, "images")
+
+    def _check_answer(self) -> None:
+        """Refuse a model whose answer to an image is something else than one tensor of logits."""
+        with contextlib.suppress(*_REFUSED), torch.inference_mode():
+            _, images = next(self.batches(self.rows[:1]))
+            one_tensor(self.model(images))
 
     @cached_property
     def steady(self) -> bool:

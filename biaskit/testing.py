@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from biaskit.builders._background_color import background_color
 from biaskit.concepts import ArrayPlanes, Concepts
-from biaskit.data import CORE, SPURIOUS, Dataset, Source
+from biaskit.data import CORE, SPURIOUS, TWIN, Dataset, Source, coded
 from biaskit.images import ArrayImages
 
-__all__ = ["constant", "framed", "looks_at", "reads", "tiny"]
+__all__ = ["constant", "framed", "graded", "leans", "looks_at", "reads", "tiny"]
 
 _SIDE = 8
 #: Of :func:`framed`: the side of the images, and where the square begins and ends, on purpose on no multiple of 2 or 4.
 _FRAME, _SQUARE = 16, (5, 12)
+#: Of :func:`graded`: the darkest square, of 255, and how many grays there are.
+_DARKEST, _GRAYS = 141, 100
 
 
 def tiny(
@@ -94,6 +97,47 @@ def framed(*, per_group: int = 2) -> Dataset:
     return data.replace(masks=ArrayImages(masks.copy()))
 
 
+def graded() -> Dataset:
+    """The images of :func:`tiny` with squares in a hundred grays, each gray once in every group, for :func:`leans`.
+
+    400 test images in four equal groups with their twins, and masks. In train (20 images) red goes with ``left`` and
+    blue with ``right``, so groups are aligned or conflicting.
+
+    Returns
+    -------
+    Dataset
+
+    Examples
+    --------
+    >>> graded().groups[["test", "train"]].values.tolist()
+    [[100, 10], [100, 0], [100, 0], [100, 10]]
+    """
+    gray = np.tile(np.arange(_GRAYS), 4)
+    label, color = np.repeat([0, 0, 1, 1], _GRAYS), np.repeat([0, 1, 0, 1], _GRAYS)
+    train = np.repeat([0, 1], 10)
+    n, t = len(gray), len(train)
+    table = pd.DataFrame(
+        {
+            "label": coded(np.concatenate([train, label, label]), ["left", "right"]),
+            "color": coded(np.concatenate([train, color, 1 - color]), ["red", "blue"]),
+            "split": coded(np.repeat([0, 1, 2], [t, n, n]), ["train", "test", TWIN]),
+            "pair": np.concatenate([np.full(t, -1), np.arange(t + n, t + 2 * n), np.arange(t, t + n)]),
+            "swapped": coded(np.repeat([0, 0, 1], [t, n, n]), ["", "color"]),
+        }
+    )
+    level = _DARKEST + np.concatenate([np.zeros(t, np.int64), gray, gray])
+    labels, colors = table["label"].cat.codes.to_numpy(), table["color"].cat.codes.to_numpy()
+    square = np.zeros((len(table), _SIDE, _SIDE), bool)
+    square[labels == 0, 2:6, 0:3] = square[labels == 1, 2:6, 5:8] = True
+    pixels = (square * level[:, None, None])[..., None].repeat(3, axis=3).astype(np.uint8)
+    # As the builder of color backgrounds paints: one channel is at its largest everywhere, the others have the gray.
+    pixels[np.arange(len(table)), ..., 2 * colors] = 255
+    masks = np.where(square, CORE, SPURIOUS).astype(np.uint8)[..., None]
+    planted = {"attribute": "color", "regime": "correlated"}
+    card = {"name": "graded", "builder": [planted], "words": {"color": "background color"}}
+    return Dataset(ArrayImages(pixels), table, card, ("color",), ArrayImages(masks))
+
+
 def _inside() -> Tensor:
     """Where the square of :func:`framed` is, (16, 16)."""
     found = torch.zeros(_FRAME, _FRAME, dtype=torch.bool)
@@ -136,6 +180,25 @@ class _Reads(nn.Module):
         return torch.stack([-score, score], dim=1) * self.scale
 
 
+class _Leans(nn.Module):
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self.scale = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        # The least channel has the gray of the square and nothing of the background, whatever its hue.
+        gray = images.amin(dim=1)
+        label = gray[:, :, _SIDE // 2 :].mean(dim=(1, 2)) - gray[:, :, : _SIDE // 2].mean(dim=(1, 2))
+        # No square reaches the top row: what is read there does not depend on the gray.
+        background = (images[:, 2, 0] - images[:, 0, 0]).mean(dim=1)
+        # A ratio, so that a darker copy of an image is read as the image is.
+        level = gray.amax(dim=(1, 2)) / images.amax(dim=(1, 2, 3)).clamp_min(1e-6)
+        leaning = level * 255.0 < _DARKEST - 0.5 + _GRAYS * self.share
+        score = torch.where(leaning, background, label)
+        return torch.stack([-score, score], dim=1) * self.scale
+
+
 class _Constant(nn.Module):
     def __init__(self, answer: int, classes: int) -> None:
         super().__init__()
@@ -158,6 +221,29 @@ def reads(what: Literal["label", "background"]) -> nn.Module:
     0
     """
     return _Reads(what)
+
+
+def leans(share: float) -> nn.Module:
+    """A model for :func:`graded` that reads the background on a known share of every group, the square on the others.
+
+    It leans where the square is dark. Its flip rate and the accuracy on aligned minus that on conflicting groups are
+    the share; its worst group is right in ``1 - share``.
+
+    Parameters
+    ----------
+    share : float in [0, 1]
+        In steps of 0.01.
+
+    Examples
+    --------
+    >>> data = graded()
+    >>> rows = data.rows("test")
+    >>> images = data.images.gather(torch.from_numpy(rows)).float() / 255
+    >>> right = leans(0.25)(images).argmax(dim=1).numpy() == data.labels[rows]
+    >>> [round(float(right[data.group_ids[rows] == group].mean()), 2) for group in range(4)]
+    [1.0, 0.75, 0.75, 1.0]
+    """
+    return _Leans(share)
 
 
 def looks_at(what: Literal["square", "frame"]) -> nn.Module:

@@ -262,6 +262,8 @@ def example(
         "headline": headline,
         "groups": groups,
         "attribute_values": values,
+        "gaps": [_gap_of(arm, colors, headline, seeds) for arm in arms],
+        "worst": _worst(arms, labels, colors, images),
         "differences": differences,
         "verdicts": [
             {"contrast": f"{r['arm']} - {r['against']}", "n_seeds": r["seeds"]}
@@ -319,6 +321,39 @@ def example(
     }
 
 
+def _gap_of(arm: str, colors: Sequence[str], headline: list[dict[str, Any]], seeds: int) -> dict[str, Any]:
+    """The gap of the one attribute, as the headline has it."""
+    row = next(r for r in headline if r["metric"] == "gap" and r["arm"] == arm)
+    kept = {name: row[name] for name in ("value", "low", "high", "n", "noise", "p", "from", "to")}
+    more = {"values": len(colors), "picked": False, "seeds": seeds, "p_holm": row["p"], "left_out": [], "reason": ""}
+    return {"arm": arm, "attribute": "color", **kept, **more}
+
+
+def _worst(arms: Sequence[str], labels: Sequence[str], colors: Sequence[str], images: int) -> dict[str, Any]:
+    """Wrong answers of high confidence, with attributions."""
+    examples = []
+    for i in range(4):
+        said = labels[(i + 1) % len(labels)]
+        answer = {"prediction": said, "confidence": 0.99 - 0.01 * i, "correct": False, "map": RED}
+        both = answer | {f"twin_{key}": value for key, value in answer.items()}
+        rule = "wrong with the highest confidence " + ("in the lowest group" if i < 2 else "of all other test images")
+        examples.append(
+            {
+                "row": 17 + i,
+                "label": labels[i % len(labels)],
+                "rule": rule,
+                "swapped": "color",
+                "value": {"color": colors[0]},
+                "twin_value": {"color": colors[-1]},
+                "image": RED,
+                "twin": BLUE,
+                "answers": [{"arm": arm} | both for arm in arms],
+            }
+        )
+    about = {"arm": arms[0], "seed": 0, "group": f"{labels[0]}, {colors[0]}", "wrong": 71, "n": images, "steps": 32}
+    return about | {"examples": examples, "notes": []}
+
+
 def hostile() -> dict[str, Any]:
     """Labels, values and arms whose names try to be markup, formulas or control codes, or are far too long."""
     result = further(arms=HOSTILE[:3], labels=HOSTILE, colors=HOSTILE[4:6], images=2000)
@@ -335,6 +370,8 @@ def hostile() -> dict[str, Any]:
     result["command"] = "biaskit compare '" + HOSTILE[1] + "'"
     result["reliance"]["attribute_words"] = HOSTILE[1]
     result["failed"] = [{"arm": HOSTILE[1], "seed": 0, "analyzer": "continuity", "reason": HOSTILE[0]}]
+    result["worst"] |= {"group": HOSTILE[1], "notes": [f"{HOSTILE[0]} has no attribution: {HOSTILE[1]}"]}
+    result["worst"]["examples"][0]["answers"][0]["map"] = 'x" onerror="alert(1)'
     return result
 
 
@@ -356,6 +393,19 @@ def audit(
     return result
 
 
+def several() -> dict[str, Any]:
+    """An audit of data with three attributes: one decides, one has four values, one has one."""
+    result = audit()
+    first = result["gaps"][0]
+    cloth = first | {"attribute": "cloth", "values": 4, "from": "silk", "to": "wool", "picked": True}
+    cloth |= {"value": 0.061, "low": 0.02, "high": 0.11, "noise": 0.021, "p": 0.001, "p_holm": 0.003}
+    none = {"value": None, "low": None, "high": None, "noise": None, "p": None, "p_holm": None, "n": 0}
+    room = first | {"attribute": "room", "values": 1, "from": "hall", "to": "hall"} | none
+    result["gaps"] += [cloth, room | {"reason": "every test image is hall"}]
+    result["data"]["words"] = {"cloth": "cloth of the coat"}
+    return result
+
+
 def bare_audit() -> dict[str, Any]:
     """An audit of data without attributes, and so without twins, gap or parity."""
     result = audit(colors=("only",))
@@ -364,7 +414,10 @@ def bare_audit() -> dict[str, Any]:
         if row.get("group"):
             row["group"] = row["group"].removesuffix(", only")
     result |= {"groups": [{k: v for k, v in r.items() if k != "color"} for r in result["groups"]]}
-    result |= {"attribute_values": [], "examples": [], "sprite": None}
+    result |= {"attribute_values": [], "gaps": [], "examples": [], "sprite": None}
+    for entry in result["worst"]["examples"]:
+        entry |= {"value": {}, "twin_value": None, "twin": None, "swapped": None}
+        entry["answers"] = [{k: v for k, v in a.items() if not k.startswith("twin_")} for a in entry["answers"]]
     result["reliance"] = {"metric": "gap", "attribute": "", "attribute_words": ""}
     result["data"] |= {"attributes": {}, "group_by": [], "twins": False, "association": []}
     result["failed"] = [
@@ -581,7 +634,7 @@ def study(items: Sequence[str] = ("table2", "fig3"), seeds: int = 5) -> dict[str
         "title": "Semantic continuity",
         "paper": "Wu et al., arXiv 2011.09789",
         "command": "biaskit reproduce wu2021 --preset smoke",
-        **{k: base[k] for k in ("created", "seconds", "versions")},
+        **{k: base[k] for k in ("created", "seconds", "versions", "checkpoint")},
         "machine": base["machine"],
         "data": [{k: base["data"][k] for k in ("name", "summary", "fingerprint", "shape", "splits")}],
         "arms": [{k: a[k] for k in ("name", "summary", "paper", "card", "epochs", "model")} for a in base["arms"]],

@@ -49,6 +49,19 @@ MUTATIONS = (
         "test_losses.py",
     ),
     Mutation("losses/_cross_entropy.py", "perturbed_share > 0.0", "perturbed_share > 0.5", "test_losses.py"),
+    Mutation("losses/_group_dro.py", "self.step * (means + self.penalty)", "self.step * means", "test_mitigation.py"),
+    Mutation(
+        "losses/_group_dro.py", "there / there.sum()", "torch.full_like(there, 1 / len(there))", "test_mitigation.py"
+    ),
+    Mutation("losses/_generalized_cross_entropy.py", ".expm1() / q", ".expm1()", "test_mitigation.py"),
+    Mutation("losses/_lff.py", "failed / (failed + left)", "left / (failed + left)", "test_mitigation.py"),
+    Mutation("losses/_lff.py", "1.0 - self.decay", "self.decay", "test_mitigation.py"),
+    Mutation("rows.py", ".clip(max=sizes - 1)", "", "test_mitigation.py"),
+    Mutation(
+        "rows.py", "torch.randint(len(sizes), (len(rows),)", "torch.randint(1, (len(rows),)", "test_mitigation.py"
+    ),
+    Mutation("_train.py", "one.requires_grad_(False)", "one.requires_grad_(True)", "test_mitigation.py"),
+    Mutation("_train.py", '"history": history, "tags": tags}', '"history": history, "tags": {}}', "test_mitigation.py"),
     Mutation("_train.py", 'int(state["epoch"]) + 1', 'int(state["epoch"])', "test_train.py"),
     Mutation(
         "_train.py",
@@ -163,7 +176,7 @@ MUTATIONS = (
     Mutation("attacks/_least_likely.py", "here - step", "here + step", "test_attacks.py"),
     Mutation("attacks/_targeted_l2.py", "weight * 2.0**turn", "weight", "test_attacks.py"),
     Mutation("_train.py", "images[:, :channels]", "images", "test_train.py"),
-    Mutation("recipes.py", 'COPIES = ("perturbation", "attack")', 'COPIES = ("perturbation",)', "test_train.py"),
+    Mutation("specs.py", '"attack": "attack", "tag"', '"tag"', "test_train.py"),
     # Distortions, reliance and gradients
     Mutation(
         "distortions/_channel_shift.py",
@@ -299,6 +312,42 @@ MUTATIONS = (
         "1 / blocks * np.square",
         "test_neuron_consistency.py",
     ),
+    # The gate
+    Mutation("_gate/__init__.py", '"pass" if low >= limit', '"pass" if high >= limit', "test_gate.py"),
+    Mutation(
+        "_gate/__init__.py", '("fail", "inconclusive", "pass")', '("inconclusive", "fail", "pass")', "test_gate.py"
+    ),
+    Mutation("_gate/answers.py", "kept = n >= max(min_n, 1)", "kept = n >= 1", "test_gate.py"),
+    Mutation(
+        "_gate/levels.py",
+        "rates.ends(TAIL / len(groups)), rates.ends(TAIL)",
+        "rates.ends(TAIL), rates.ends(TAIL)",
+        "test_gate.py",
+    ),
+    Mutation(
+        "_gate/disparities.py", "else (-high, -low) if high <= 0", "else (low, high) if high <= 0", "test_gate.py"
+    ),
+    Mutation("_gate/changes.py", "0.05 / len(each)", "0.05", "test_gate.py"),
+    Mutation("telling/gate.py", '("%", "%25"), ', "", "test_gate.py"),
+    # Scores
+    Mutation("counting.py", "self.missing += int(absent.sum())", "self.missing += 1", "test_score.py"),
+    Mutation("counting.py", "start + int(absent.argmax())", "int(absent.argmax())", "test_score.py"),
+    Mutation("counting.py", "flat = flat * size + one", "flat = flat * 2 + one", "test_score.py"),
+    Mutation("_score_reading.py", 'p, side="right") - 1', 'p, side="left") - 1', "test_score.py"),
+    Mutation("_score_reading.py", "whole=place < 2", "whole=False", "test_score.py"),
+    Mutation("calibration.py", "cumsum(2)[:, :, ::-1][:, :, first]", "cumsum(2)[:, :, first]", "test_score.py"),
+    Mutation("_score_tables.py", "np.argsort(-n.sum(0), kind", "np.argsort(n.sum(0), kind", "test_score.py"),
+    Mutation("stats/_calibration.py", "estimate - noise - spread", "estimate - spread", "test_score.py"),
+    Mutation("stats/_calibration.py", "0.0) + z**2)", "0.0))", "test_score.py"),
+    Mutation("stats/_intervals.py", "max(high for _, high", "min(high for _, high", "test_score.py"),
+    Mutation("cells.py", '"attributes": counts.attributes,', '"attributes": {},', "test_score.py"),
+    # What a report tells
+    Mutation("_examples.py", "np.argsort(-confidence", "np.argsort(confidence", "test_examples.py"),
+    Mutation("_examples.py", "order[group[order]][:EACH]", "order[:EACH]", "test_examples.py"),
+    Mutation("measures.py", "count > 2 and not follows and", "False and", "test_examples.py"),
+    Mutation("telling/report.py", "result if images else without_pictures(result)", "result", "test_report.py"),
+    Mutation("telling/typeset.py", "_SPECIAL.get(one, one)", "one", "test_typeset.py"),
+    Mutation("telling/methods.py", 'result["margin"] is not None:', "True:", "test_typeset.py"),
     Mutation(
         "losses/_feature_matching.py", "/ self.scale.clamp(min=1e-12)", "* self.scale", "test_feature_matching.py"
     ),
@@ -331,6 +380,41 @@ MUTATIONS = (
         "stats/_arms.py", "found = arms.combine((arms.a[:, 0]", "found = arms.combine((arms.b[:, 0]", "test_stats.py"
     ),
     Mutation("_findings.py", "counts / counts.sum()", "counts / counts.max()", "test_studies.py"),
+    # Diff, data audit, self-test
+    Mutation("_diff.py", "rates[1] - rates[0]", "rates[0] - rates[1]", "test_diff.py"),
+    Mutation("_diff.py", 'family = [row for row in rows if not row["note"]]', "family = rows", "test_diff.py"),
+    Mutation(
+        "duplicates.py",
+        "places, slack = places[order], limit + 1.0",
+        "places, slack = places[order], 0.1 * limit",
+        "test_data_audit.py",
+    ),
+    Mutation("ceiling.py", '"lift": (only - lost) / n', '"lift": (only + lost) / n', "test_data_audit.py"),
+    Mutation("ceiling.py", "counts.sum(1)[codes[told]] == 0", "counts.sum(1)[codes[told]] < 0", "test_data_audit.py"),
+    Mutation("stats/_association.py", "_DOUBT = 4.0", "_DOUBT = 0.0", "test_data_audit.py"),
+    Mutation("stats/_association.py", "- drawn.mean() + max(phi2 - chance, 0.0)", "", "test_data_audit.py"),
+    Mutation("_selftest.py", "rises and clear", "rises", "test_selftest.py"),
+    # Semantic robustness and semantic information
+    Mutation("semantic.py", "torch.exp2(-values", "torch.exp2(values", "test_semantic.py"),
+    Mutation("semantic.py", "-sin * aspect, -cos * right", "sin * aspect, -cos * right", "test_semantic.py"),
+    Mutation("semantic.py", "clamp(0.0, 1.0) - images).detach()", "clamp(0.0, 1.0) - images)", "test_semantic.py"),
+    Mutation("regions/_bounds.py", "gamma = 2 - beta * (2 * n - 1)", "gamma = 2 - beta", "test_regions.py"),
+    Mutation("regions/_bounds.py", "grown * ((1 + half) * outer_low", "((1 + half) * outer_low", "test_regions.py"),
+    Mutation("regions/_search.py", "(self.upper.clamp(0, 1)", "(self.upper", "test_regions.py"),
+    Mutation("regions/_volume.py", "np.sqrt(count / (count - 1))", "1.0", "test_regions.py"),
+    Mutation("cca.py", "low[part] @ white", "low[fitted][: len(part)] @ white", "test_cca.py"),
+    Mutation("cca.py", "s / np.sqrt(s**2 + ridge)", "np.ones_like(s)", "test_cca.py"),
+    Mutation("words.py", "np.sqrt(values[order].clip(min=0.0))", "values[order]", "test_words.py"),
+    Mutation("losses/_scarl.py", "count >= 2", "count >= 1", "test_scarl.py"),
+    Mutation("losses/_scarl.py", " + prior.clamp_min(1e-12).log()", "", "test_scarl.py"),
+    Mutation(
+        "attacks/_trades.py",
+        "here.detach() + step * slope.sign()",
+        "here.detach() - step * slope.sign()",
+        "test_scarl.py",
+    ),
+    Mutation("render/_rays.py", "+ half * place <=", "<=", "test_render.py"),
+    Mutation("analyzers/_class_similarity.py", "(1 + least) / (1 + draws)", "least / draws", "test_words_analyzers.py"),
 )
 
 

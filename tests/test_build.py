@@ -59,6 +59,7 @@ def test_every_card_is_tested_here():
         "cifar100",
         "colordigits",
         "colordigits-balanced",
+        "colordigits-correlated",
         "colordigits-parity",
         "colormnist",
         "colormnist-10",
@@ -69,6 +70,8 @@ def test_every_card_is_tested_here():
         "mnist",
         "patchmnist",
         "shapes",
+        "pose-shapes",
+        "pose-shapes-sector",
         "shapes-scene",
         "svhn",
         "texturemnist",
@@ -117,6 +120,17 @@ def test_colordigits():
     every = torch.arange(len(data))
     assert torch.equal(data.images.gather(every), as_array(data.images).gather(every))
     assert {split: len(data.rows(split)) for split in data.splits} == {"train": 997, "test": 800, "twin": 800}
+    assert data.classes == tuple("0123456789")
+
+
+def test_colordigits_correlated():
+    data = bk.build("colordigits-correlated")
+    train, test = table(data, "train", "color"), table(data, "test", "color")
+    own = np.arange(10) // 5  # 0 to 4 red, 5 to 9 blue
+    against = train[np.arange(10), 1 - own]
+    assert against.tolist() == [5] * 10
+    assert train.sum() == 997
+    assert (test == 40).all()
     assert data.classes == tuple("0123456789")
 
 

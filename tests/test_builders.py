@@ -16,7 +16,7 @@ from biaskit.errors import SpecError
 from biaskit.images import ArrayImages
 
 #: Those that plant in the images of a source.
-NAMES = [name for name in builders.__all__ if name != "shapes"]
+NAMES = [name for name in builders.__all__ if name not in ("shapes", "pose_shapes")]
 
 
 def rng(seed=0):

@@ -134,7 +134,7 @@ def test_compare_prints_answer_numbers_notes_and_files_in_this_order(call, card,
     told = json.loads((tmp_path / "out" / "result.json").read_text())
     assert told["command"] == f"biaskit compare plain aug semcont --on {card} --seeds 3 --out out"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "result.json", "predictions.parquet", "tables", "figures", "report.html",
+        "result.json", "predictions.parquet", "tables", "figures", "report.html", "methods.md",
     }  # fmt: skip
     value = next(r["value"] for r in told["headline"] if (r["arm"], r["metric"]) == ("plain", "average_accuracy"))
     assert f"{100 * value:.1f}" in out
@@ -143,6 +143,20 @@ def test_compare_prints_answer_numbers_notes_and_files_in_this_order(call, card,
     assert len([line for line in err if re.match(r"run +\d of 9   \w+ +seed \d   ", line)]) == 9
     # No number of the test set is seen before the last run has ended.
     assert not any("accuracy" in line or "flip" in line for line in err[:10])
+
+
+def test_no_images_leaves_no_picture_anywhere(call, card, tmp_path):
+    result = call("compare", "plain", "aug", "--on", card, "--seeds", "0,1,2", "--out", "out", "--no-images")
+    assert result.exit_code == 0, result.output
+    told = (tmp_path / "out" / "result.json").read_text()
+    assert "data:image" not in told
+    assert len(json.loads(told)["worst"]["examples"]) == 6, "rows and answers stay"
+    assert "data:image" not in (tmp_path / "out" / "report.html").read_text()
+    result = call("compare", "plain", "aug", "--on", card, "--seeds", "0,1,2", "--out", "out")
+    assert "data:image" in (tmp_path / "out" / "report.html").read_text()
+    result = call("report", "out", "--no-images")
+    assert re.fullmatch(r"report   out/report.html  \d+ kB\n", result.stdout)
+    assert "<img" not in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_compare_as_json(call, card, tmp_path):

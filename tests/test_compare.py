@@ -233,6 +233,17 @@ def test_set_with_and_without_an_arm(home):
     assert by_name["semcont"].control == "aug"
 
 
+def test_one_option_of_an_optimizer_leaves_the_others():
+    data = bk.build("colordigits", set=["training.optimizer.name=sgd", "training.optimizer.lr=0.05"])
+    before, after, other = (
+        bind_arms(["plain"], data, changes)[0].card["stage"][0]["optimizer"]
+        for changes in ([], ["stage.0.optimizer.weight_decay=0.1"], ["stage.0.optimizer.name=adamw"])
+    )
+    assert (before["name"], before["lr"]) == ("sgd", 0.05)
+    assert after == {**before, "weight_decay": 0.1}
+    assert (other["name"], other["lr"]) == ("adamw", 0.001)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -325,10 +336,14 @@ def test_the_folder_is_complete(folder):
     assert result["seeds"] == [0, 1, 2]
     assert result["checkpoint"] == "last epoch"
     assert {path.name for path in folder.iterdir()} == {
-        "result.json", "predictions.parquet", "tables", "figures", "report.html",
+        "result.json", "predictions.parquet", "tables", "figures", "report.html", "methods.md",
     }  # fmt: skip
-    tables = {path.stem: pd.read_csv(path) for path in (folder / "tables").iterdir()}
-    assert set(tables) == {"headline", "differences", "groups", "attribute_values", "continuity", "runs", "data"}
+    tables = {path.stem: pd.read_csv(path) for path in (folder / "tables").glob("*.csv")}
+    assert set(tables) == {
+        "headline", "gaps", "differences", "groups", "attribute_values", "continuity", "runs", "data",
+    }  # fmt: skip
+    for ending in ("md", "tex"):
+        assert {path.stem for path in (folder / "tables").glob(f"*.{ending}")} == set(tables)
     assert len(tables["groups"]) == 3 * 20
     assert tables["data"]["n"].sum() == 997 + 800
     keys = {"contrast", "metric", "estimate", "low", "high", "n_seeds", "verdict"}
@@ -340,7 +355,7 @@ def test_the_folder_is_complete(folder):
 def test_every_column_of_predictions(folder):
     frame = pd.read_parquet(folder / "predictions.parquet")
     assert list(frame.columns) == [
-        "arm", "seed", "row", "split", "label", "color", "prediction", "confidence", "logits",
+        "arm", "seed", "row", "split", "pair", "label", "color", "prediction", "confidence", "logits",
     ]  # fmt: skip
     assert len(frame) == 3 * SEEDS * 1600
     assert frame.groupby(["arm", "seed"], observed=True).size().unique().tolist() == [1600]

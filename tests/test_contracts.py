@@ -18,6 +18,7 @@ from biaskit.data import CORE, SPURIOUS, TWIN, Dataset, Source
 from biaskit.images import ArrayImages
 from biaskit.registry import KINDS, bind, find, names, options, plural, singular
 from biaskit.results import Column, Result
+from biaskit.rng import scoped
 from biaskit.subject import Subject
 
 EVERY = [(kind, name) for kind in KINDS for name in names(kind)]
@@ -75,12 +76,12 @@ def test_dashes_and_underscores_are_equal(kind, name):
 class Net(nn.Module):
     """A network with batch normalization and dropout, which evaluation must leave alone."""
 
-    def __init__(self):
+    def __init__(self, classes=2):
         super().__init__()
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten())
-            self.head = nn.Linear(4 * 36, 2)
+            self.head = nn.Linear(4 * 36, classes)
 
     def forward(self, images):
         return self.head(self.body(images))
@@ -96,15 +97,35 @@ def plant_two():
     )
 
 
+#: Analyzers that need more labels than the tiny set has, with options for few images.
+NOUNS = {"cat": "cat.n.01", "dog": "dog.n.01", "car": "car.n.01", "truck": "truck.n.01"}
+OF_WORDS = {
+    "class_similarity": {"names": NOUNS, "draws": 99},
+    "word_correlation": {"names": NOUNS, "dimensions": 4, "draws": 9},
+}
+
+
+def named(function):
+    """`left` and `right` have several meanings each."""
+    option = next((one for one in ("synsets", "names") if one in options(function)), None)
+    return {option: {"left": "dog.n.01", "right": "cat.n.01"}} if option else {}
+
+
+def four_nouns():
+    labels = [*NOUNS] * 10
+    return Dataset.from_arrays(np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3)).astype(np.uint8), labels)
+
+
 @each("analyzer")
 def test_analyzer_contract(name):
-    function, model = find("analyzer", name), Net()
-    # `left` and `right` have several meanings each.
-    given = {"synsets": {"left": "dog.n.01", "right": "cat.n.01"}} if "synsets" in options(function) else {}
+    data = four_nouns() if name in OF_WORDS else TINY
+    function, model = find("analyzer", name), Net(len(data.classes))
+    given = OF_WORDS.get(name) or named(function)
     before = {key: one.clone() for key, one in model.state_dict().items()}
-    table, state = TINY.table.copy(), torch.get_rng_state()
-    images = pixels(TINY).clone()
-    result, again = function(Subject(model, TINY), **given), function(Subject(Net(), TINY), **given)
+    table, state = data.table.copy(), torch.get_rng_state()
+    images = pixels(data).clone()
+    result = function(Subject(model, data), **given)
+    again = function(Subject(Net(len(data.classes)), data), **given)
 
     assert isinstance(result, Result)
     assert result.analyzer == name
@@ -120,15 +141,15 @@ def test_analyzer_contract(name):
         assert (known[low] <= known[high]).all()
     # The rows of transfer are those of the data it transfers to; test_transfer.py follows them there.
     if result.samples is not None and name != "transfer":
-        assert set(result.samples["row"]) <= set(TINY.rows("test").tolist())
+        assert set(result.samples["row"]) <= set(data.rows("test").tolist())
 
     pd.testing.assert_frame_equal(result.table, again.table)  # the same model and data: the same numbers
     if result.samples is not None:
         pd.testing.assert_frame_equal(result.samples, again.samples)
     assert all(torch.equal(before[key], one) for key, one in model.state_dict().items())
     assert all(one.grad is None for one in model.parameters())
-    pd.testing.assert_frame_equal(TINY.table, table)
-    assert torch.equal(pixels(TINY), images)
+    pd.testing.assert_frame_equal(data.table, table)
+    assert torch.equal(pixels(data), images)
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -239,9 +260,17 @@ def test_attack_contract(name):
 @each("loss")
 def test_loss_contract(name):
     function = find("loss", name)
-    module = function(TINY)
-    assert isinstance(module, nn.Module)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 2))
+
+    def made():
+        loss = function(TINY, **named(function))
+        assert isinstance(loss, nn.Module)
+        if hasattr(loss, "attach"):
+            with scoped(0):  # as the training loop does
+                loss.attach(model)
+        return loss
+
+    module = made()
     images = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     one = batch(images, images.roll(1, 0), [0, 1] * 4, 0.5)
     kept, state = images.clone(), torch.get_rng_state()
@@ -251,8 +280,27 @@ def test_loss_contract(name):
     loss.backward()
     assert all(torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0 for p in model.parameters())
     assert torch.equal(images, kept)
-    assert torch.equal(function(TINY)(model, one), loss)
+    assert torch.equal(made()(model, one), loss)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+# Taggers
+
+
+@each("tagger")
+def test_tagger_contract(name):
+    function, model = find("tagger", name), Net()
+    before = {key: one.clone() for key, one in model.state_dict().items()}
+    table, state = TINY.table.copy(), torch.get_rng_state()
+    found, again = function(Subject(model, TINY)), function(Subject(Net(), TINY))
+    assert isinstance(found, pd.Series)
+    assert found.name == name
+    assert found.index.tolist() == list(range(len(TINY)))
+    assert not found.isna().any()
+    pd.testing.assert_series_equal(found, again)
+    assert all(torch.equal(before[key], one) for key, one in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    pd.testing.assert_frame_equal(TINY.table, table)
 
 
 # Models

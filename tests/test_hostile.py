@@ -119,7 +119,7 @@ def test_numpy_seeds_are_seeds():
 )
 def test_a_model_that_does_not_fit_is_a_failed_entry(model):
     found = bk.audit(model, mine(["a", "b"] * 20), analyzers=["group_accuracy"])
-    with pytest.raises(DataError, match="the model cannot take"):
+    with pytest.raises(DataError, match=r"the model cannot take|the model gives a tuple"):
         found["group_accuracy"]
     assert issubclass(UnsupportedModel, BiaskitError)
 

@@ -18,16 +18,56 @@ ROOT = Path(biaskit.__file__).parent
 #: From the ground up: a room imports from its own floor and from the floors below, never from above, and never in a
 #: circle. ``registry.find`` reaches upwards by name, which is what a registry is for.
 FLOORS = [
-    {"errors", "amounts", "rng", "home", "results", "studycard"},
-    {"specs", "stats", "images", "features", "concepts"},
+    {"errors", "amounts", "rng", "home", "results", "policy", "studycard"},
+    {"specs", "stats", "images", "features", "representation", "concepts", "cca", "regions"},
     {"metrics", "registry", "data", "telling", "wordnet"},
-    {"_asked", "_find_study", "vision", "contrast", "describe", "perturbations", "distortions", "models"},
-    {"disk", "looks", "attacks", "builders", "sources", "losses"},
-    {"testing", "_build", "_train", "evidence", "measures", "broden"},
-    {"subject", "recipes"},
-    {"runs", "analyzers", "output"},
-    {"_assemble", "_audit", "_compare", "_differences", "_plan"},
-    {"_findings", "_studies", "_study_plan", "_sweep"},
+    {
+        "_asked",
+        "_find_study",
+        "counting",
+        "calibration",
+        "cells",
+        "vision",
+        "contrast",
+        "describe",
+        "perturbations",
+        "distortions",
+        "models",
+        "words",
+    },
+    {
+        "ceiling",
+        "duplicates",
+        "evaluation",
+        "rows",
+        "disk",
+        "looks",
+        "attacks",
+        "render",
+        "semantic",
+        "sources",
+        "losses",
+    },
+    {"builders"},
+    {"layouts"},
+    {"testing", "_build", "_train", "subject", "evidence", "measures", "broden"},
+    {"recipes", "taggers"},
+    {"runs", "foreign", "analyzers", "output"},
+    {"_assemble", "_examples", "_audit", "_compare", "_differences", "_plan"},
+    {
+        "_data_audit",
+        "_diff",
+        "_findings",
+        "_gate",
+        "_score",
+        "_score_reading",
+        "_score_tables",
+        "_selftest",
+        "_sides",
+        "_studies",
+        "_study_plan",
+        "_sweep",
+    },
     {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -73,8 +113,8 @@ for _name, _path in modules():
 
 def below(name):
     """The other rooms that one imports from; ``from biaskit import __version__`` names none."""
-    # `data.vision()` is the one door upwards, opened when it is called.
-    doors = {"data": {"vision"}}.get(name, set())
+    # Two doors upwards, opened when they are called: `data.vision()`, and `open_data(name)`, which builds the set.
+    doors = {"data": {"vision"}, "layouts": {"_build"}}.get(name, set())
     return {one for one in ROOMS[name] if one in ROOMS} - {name} - doors
 
 

@@ -14,10 +14,9 @@ from _sources import DATA, check, needs, pixels
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from biaskit import sources
+from biaskit import images, sources
 from biaskit.errors import DataError
 from biaskit.images import ArrayImages, EncodedImages, as_array
-from biaskit.sources import _parquet
 
 # --- folders ------------------------------------------------------------------------------------------------
 
@@ -176,7 +175,7 @@ def test_parquet_larger_than_memory_stays_encoded(tmp_path, monkeypatch):
     for split in ("train", "test"):
         write_parquet(tmp_path / f"{split}.parquet", [(1, 0, 0), (2, 0, 0)], [0, 1])
     assert isinstance(sources.parquet(tmp_path, size=2).images, ArrayImages)
-    monkeypatch.setattr(_parquet, "IN_MEMORY", 10)
+    monkeypatch.setattr(images, "IN_MEMORY", 10)
     source = sources.parquet(tmp_path, size=2)
     assert isinstance(source.images, EncodedImages)
     assert pixels(source).shape == (4, 3, 2, 2)
@@ -224,7 +223,7 @@ def test_parquet_missing_or_damaged(tmp_path):
 
 @needs("cifar10-jpeg")
 def test_parquet_of_cifar10(monkeypatch):
-    monkeypatch.setattr(_parquet, "IN_MEMORY", 0)  # decoding all of it takes some seconds
+    monkeypatch.setattr(images, "IN_MEMORY", 0)  # decoding all of it takes some seconds
     source = sources.parquet(Path(DATA) / "cifar10-jpeg")
     check(source, (3, 32, 32), {"train": 50000, "test": 10000})
     assert source.classes[:3] == ("airplane", "automobile", "bird")

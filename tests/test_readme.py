@@ -57,7 +57,7 @@ def test_two_lines_set_everything_up() -> None:
 def test_every_command_named_exists() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     known |= {group.name for group in app.registered_groups}
-    named = set(re.findall(r"`?biaskit ([a-z]+)", re.sub(r"import biaskit \w+", "", TEXT)))
+    named = set(re.findall(r"`?biaskit ([a-z-]+)", re.sub(r"import biaskit \w+", "", TEXT)))
     named -= {"plants", "and", "carries", "audits"}
     assert {"build", "compare", "list", "show", "plan"} <= named
     assert named <= known

@@ -27,6 +27,7 @@ CALLED_WITH = {
     "distortion": ["images", "generator"],
     "attack": ["model", "images", "labels", "generator"],
     "loss": ["dataset"],
+    "tagger": ["subject"],
     "analyzer": ["subject"],
     "model": ["classes"],
 }

@@ -87,7 +87,7 @@ def test_options_stand_beside_the_name():
         ("recipe", {"stage": [{"loss": {"name": "x"}, "schedul": "x"}]}, r"stage.0.schedul .* did you mean schedule"),
         # A key of the other kind of card is not what was meant.
         ("dataset", {"control": "aug"}, r"control is no key of a card; (did you mean counts|expected one of builder)"),
-        ("recipe", {"builder": []}, r"builder is no key of a card; expected one of control, model, name"),
+        ("recipe", {"builder": []}, r"builder is no key of a card; expected one of control, holdout, model, name"),
         ("recipe", {"stage": []}, r"mine.toml: stage: "),
         ("recipe", {"stage": [{}]}, r"mine.toml: stage.0.loss is missing"),
         ("dataset", {"source": {}}, r"mine.toml: source.name is missing"),

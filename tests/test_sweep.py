@@ -190,7 +190,7 @@ def test_the_command(call, swept, tmp_path):
     assert told["command"] == f"biaskit sweep semcont --param {ALPHA}=0.0,0.1,3 --on {card} --seeds 3"
     (folder,) = tmp_path.glob("biaskit-sweep-semcont-alpha-????????")
     assert {one.name for one in folder.iterdir()} == {
-        "result.json", "predictions.parquet", "tables", "figures", "report.html",
+        "result.json", "predictions.parquet", "tables", "figures", "report.html", "methods.md",
     }  # fmt: skip
     assert "sweep.svg" in {one.name for one in (folder / "figures").iterdir()}
     shown = call(*words, "--out", "out")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from _example_result import audit, bare_audit, example, hostile, settled
+from _example_result import audit, bare_audit, example, hostile, settled, several
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -154,3 +154,34 @@ def test_long_names_push_nothing_out_of_line():
 
 def test_no_hint_where_nothing_is_open():
     assert hint_lines(dict(RESULT, hint=None, differences=[]), None) == []
+
+
+def test_an_audit_of_several_attributes_tells_the_gap_of_each():
+    result = several()
+    lines = texts(result)
+    at = next(i for i, one in enumerate(lines) if one.startswith("gap, points") and "between" in one)
+    assert lines[at].split() == ["gap,", "points", "between", "value", "95", "%", "noise", "p,", "Holm", "reading"]
+    assert [one.strip() for one in lines[at + 2].split("  ") if one.strip()] == [
+        "cloth of the coat", "silk minus wool, the highest and the lowest of 4", "6.1", "[2.0, 11.0]", "2.1",
+        "0.003", "larger than chance",
+    ]  # fmt: skip
+    assert lines[at + 3].split("  ")[-1] == "every test image is hall"
+    assert not any("between" in one for one in texts(audit())), "the numbers have that of one"
+    assert any("differs by cloth of the coat by more than chance" in one for one in lines[:4])
+    result["gaps"][1]["p_holm"] = 0.2
+    lines = texts(result)
+    cleared = "By cloth of the coat, no difference in accuracy larger than chance was found."
+    assert any(cleared in one for one in lines[:4])
+    assert any(one.endswith("not larger than chance") for one in lines)
+
+
+def test_many_attributes_are_told_in_few_sentences():
+    result = several()
+    cloth = result["gaps"][1]
+    result["gaps"] = [result["gaps"][0]] + [cloth | {"attribute": f"a{i}"} for i in range(6)]
+    told = " ".join(texts(result)[:6])
+    assert told.count("by more than chance: silk") == 3
+    assert "It also differs by a3, a4 and a5." in told
+    four = several()
+    four["gaps"][0] = cloth | {"attribute": "color", "p": 0.5, "p_holm": 1.0}
+    assert "By background color, no difference in the accuracy of plain larger than chance" in " ".join(texts(four)[:4])

@@ -21,6 +21,7 @@ import biaskit.recipes
 from biaskit import runs
 from biaskit.data import Dataset
 from biaskit.errors import BiaskitError, SpecError, StoreError
+from biaskit.evaluation import evaluate
 from biaskit.recipes import bind_arms, code_fingerprint
 from biaskit.registry import find
 
@@ -226,11 +227,11 @@ def test_weights_and_predictions_go_together():
     run = bk.train("plain", small())
     table = run.predictions
     rows = np.flatnonzero((small().table["split"] != "train").to_numpy())
-    assert list(table.columns) == ["row", "split", "label", "color", "prediction", "confidence", "logits"]
+    assert list(table.columns) == ["row", "split", "pair", "label", "color", "prediction", "confidence", "logits"]
     np.testing.assert_array_equal(table["row"], rows)
     assert table["label"].tolist() == small().table["label"].iloc[rows].astype(str).tolist()
     stored = np.stack(table["logits"].to_list())
-    again = loop.evaluate(run.model, small(), rows, "cpu").numpy()
+    again = evaluate(run.model, small(), rows, "cpu").numpy()
     np.testing.assert_array_equal(stored, again)
     assert table["prediction"].astype(str).tolist() == [small().classes[one] for one in again.argmax(1)]
     assert list(table["prediction"].cat.categories) == list(small().classes)

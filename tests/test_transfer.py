@@ -12,11 +12,12 @@ from torch.nn import functional as F
 
 import biaskit as bk
 from biaskit import _audit, testing
-from biaskit._train import Machine, evaluate, fit
+from biaskit._train import Machine, fit
 from biaskit.analyzers import _targets, _transfer, transfer
 from biaskit.data import Dataset
 from biaskit.disk import save_dataset
 from biaskit.errors import DataError, SpecError, UnknownName, UnsupportedModel
+from biaskit.evaluation import evaluate
 from biaskit.models import resnet_small
 from biaskit.rng import derive, scoped, torch_generator
 from biaskit.stats import wilson

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biaskit._train import EVAL_BATCH
 from biaskit.errors import UnsupportedModel
+from biaskit.evaluation import EVAL_BATCH
 from biaskit.features import features
 from biaskit.rng import numpy_generator
 from biaskit.subject import Subject

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from biaskit._train import EVAL_BATCH
 from biaskit.attacks._common import predicted
 from biaskit.attacks._pgd import pgd
 from biaskit.errors import DataError
+from biaskit.evaluation import EVAL_BATCH
 from biaskit.rng import torch_generator
 from biaskit.subject import Subject
 

@@ -10,12 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from biaskit._train import EVAL_BATCH
 from biaskit.analyzers._continuity_pictures import Condition, class_views, perturbed, triples
 from biaskit.analyzers._groups import ALL
 from biaskit.analyzers._neighborhoods import Floats, Neighborhoods, neighborhoods
 from biaskit.analyzers._views import View
 from biaskit.errors import DataError
+from biaskit.evaluation import EVAL_BATCH
 from biaskit.features import finite
 from biaskit.perturbations._photometric import AMOUNTS, Level, Operation
 from biaskit.results import Column, Result

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
-from biaskit._train import evaluate
 from biaskit.errors import UnsupportedModel
+from biaskit.evaluation import evaluate
 from biaskit.features import redraw
 from biaskit.results import Column, Result
 from biaskit.rng import numpy_generator, scoped
@@ -111,7 +111,9 @@ def _untrained(
     except UnsupportedModel:
         return float("nan"), 0
     with scoped(0):
-        redraw(model)
+        if not redraw(model):
+            # No layer can be drawn anew, as in ONNX or a program: its answers would be those of the model itself.
+            return float("nan"), 0
     picked = numpy_generator(0, "untrained").permutation(len(images))[:pairs]
     answers = [evaluate(model, subject.dataset, rows[picked], subject.device).argmax(dim=1) for rows in (images, twins)]
     return float((answers[0] != answers[1]).float().mean()), len(picked)

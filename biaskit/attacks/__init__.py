@@ -2,6 +2,6 @@
 
 from biaskit.registry import lazy
 
-__all__ = ["fgsm", "least_likely", "pgd", "targeted_l2"]
+__all__ = ["fgsm", "least_likely", "pgd", "targeted_l2", "trades"]
 
 __getattr__ = lazy(__name__, __all__)

@@ -3,15 +3,15 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from biaskit.builders._balance import balanced, check_names, even
 from biaskit.builders._planting import Regime, Share, assign
 from biaskit.builders._shapes_images import DRAWS, VALUES, ShapesImages, ShapesMasks, concepts_of
 from biaskit.builders._shapes_objects import OBJECTS
 from biaskit.data import TWIN, Dataset, coded
-from biaskit.errors import SpecError, nearest
+from biaskit.errors import SpecError
 
 __all__ = ["shapes"]
 
@@ -91,10 +91,10 @@ def shapes(
     """
     if source is not None:
         raise SpecError("shapes draws its own images: it is the first builder of a card, which has no [source]")
-    _check("classes", classes, _CLASSES, at_least=2)
+    check_names("classes", classes, _CLASSES, at_least=2)
     values = dict(zip(VALUES, (colors, materials, textures, scenes, positions, sizes), strict=True))
     for name, chosen in values.items():
-        _check(f"{name}s", chosen, VALUES[name], at_least=2 if name == attribute else 1)
+        check_names(f"{name}s", chosen, VALUES[name], at_least=2 if name == attribute else 1)
     if attribute and not (train and test):
         raise SpecError(f'attribute = "{attribute}" needs strengths: train = [...] and test = [...], each in [0, 1]')
     for key, given in (("train", train), ("test", test), ("own", own)):
@@ -102,8 +102,8 @@ def shapes(
             raise SpecError(f'{key} = {list(given)} ties an attribute to the label; say which: attribute = "scene"')
 
     split = np.repeat(["train", "test"], [train_images, test_images])
-    labels = np.concatenate([_even(count, len(classes), rng) for count in (train_images, test_images)])
-    codes = np.stack([_balanced(labels, split, len(chosen), rng) for chosen in values.values()], axis=1)
+    labels = np.concatenate([even(count, len(classes), rng) for count in (train_images, test_images)])
+    codes = np.stack([balanced(labels, split, len(chosen), rng) for chosen in values.values()], axis=1)
     column, environment = list(values).index(attribute) if attribute else -1, None
     if attribute:
         codes[:, column], environment = assign(
@@ -140,34 +140,3 @@ def shapes(
         masks=ShapesMasks(images, attribute),
         concepts=concepts_of(images),
     )
-
-
-def _check(option: str, chosen: tuple[str, ...], known: tuple[str, ...], at_least: int) -> None:
-    for name in chosen:
-        if name not in known:
-            raise SpecError(f"{option}: no {name!r}; {_nearest(name, known)}")
-    if len(set(chosen)) != len(chosen) or len(chosen) < at_least:
-        needed = "two or more different names" if at_least > 1 else "different names, at least one"
-        raise SpecError(f"{option} must be {needed} of {', '.join(known)}; got {', '.join(chosen) or 'none'}")
-
-
-def _nearest(name: str, known: tuple[str, ...]) -> str:
-    close = nearest(name, known)
-    return f"nearest: {', '.join(close)}" if close else f"there are {', '.join(known)}"
-
-
-def _even(rows: int, values: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Each value as often as any other, up to one row, in random order."""
-    return rng.permutation(np.resize(rng.permutation(values), rows)).astype(np.int64)
-
-
-def _balanced(
-    labels: npt.NDArray[np.int64], split: npt.NDArray[np.str_], values: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """A value for every row, each as often as any other in every split and label."""
-    codes = np.empty(len(labels), np.int64)
-    for part in ("train", "test"):
-        for label in range(int(labels.max()) + 1):
-            rows = np.flatnonzero((split == part) & (labels == label))
-            codes[rows] = _even(len(rows), values, rng)
-    return codes

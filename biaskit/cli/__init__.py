@@ -7,14 +7,21 @@ import traceback
 
 import typer
 
+from biaskit.cli.audit import audit
 from biaskit.cli.build import build
 from biaskit.cli.compare import compare
+from biaskit.cli.convert import convert
+from biaskit.cli.data_audit import data_audit
+from biaskit.cli.diff import diff
 from biaskit.cli.fetch import app as fetch
+from biaskit.cli.gate import gate
 from biaskit.cli.list import list_
 from biaskit.cli.plan import plan
 from biaskit.cli.report import report
 from biaskit.cli.reproduce import reproduce
 from biaskit.cli.runs import app as runs
+from biaskit.cli.score import score
+from biaskit.cli.selftest import selftest
 from biaskit.cli.show import show
 from biaskit.cli.sweep import sweep
 from biaskit.cli.train import train
@@ -31,13 +38,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(build)
+app.command()(convert)
 app.command()(verify)
 app.command()(train)
 app.command()(compare)
+app.command()(audit)
 app.command()(sweep)
 app.command()(reproduce)
 app.command()(plan)
 app.command()(report)
+app.command()(score)
+app.command()(diff)
+app.command()(gate)
+app.command("data-audit")(data_audit)
+app.command()(selftest)
 app.command("list")(list_)
 app.command()(show)
 app.add_typer(runs, name="runs")

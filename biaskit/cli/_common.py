@@ -17,6 +17,7 @@ __all__ = [
     "AsJson",
     "Deterministic",
     "Device",
+    "Images",
     "Margin",
     "On",
     "Out",
@@ -75,6 +76,7 @@ Analyzers = Annotated[
 Margin = Annotated[
     float | None, typer.Option(help="The largest difference that does not matter: 0.005 is half a point.")
 ]
+Images = Annotated[bool, typer.Option("--images/--no-images", help="Pictures of the data in the report, or none.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="Bit-equal repetitions on CUDA, at some cost.")]
 

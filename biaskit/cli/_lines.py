@@ -55,9 +55,11 @@ def files_of(folder: str | Path) -> list[tuple[str, str, str]]:
     every = [
         ("report", folder / "report.html", ""),
         ("text", folder / "study.md", "the same tables as Markdown"),
+        ("methods", folder / "methods.md", "paragraphs and references for a paper"),
         ("tables", folder / "tables", f"{len(tables)} files: {', '.join(tables)}" if tables else ""),
         ("figures", folder / "figures", f"{figures} files"),
         ("predictions", folder / "predictions.parquet", "every number above can be computed from it"),
+        ("cells", folder / "cells.parquet", "the counts: every number of groups can be computed from it"),
         ("result", folder / "result.json", "schema 1"),
     ]
     return [(name, str(path), text) for name, path, text in every if path.exists()]

@@ -13,8 +13,10 @@ from biaskit.cli._text_arms import BETTER, Entry, blocks, further_lines, sweep_t
 from biaskit.cli._text_study import print_study
 from biaskit.stats import ENOUGH
 from biaskit.telling import notes, sentences
+from biaskit.telling.gaps import between, differs
 from biaskit.telling.numbers import ASCII, shown, visible
 from biaskit.telling.panels import standing
+from biaskit.telling.words import picked, words_of
 
 __all__ = [
     "Line",
@@ -97,7 +99,7 @@ def comparison_lines(result: Row, width: int | None, files: Sequence[tuple[str, 
     if len(result["arms"]) > 1:
         lines += [*_differences_table(result, width), Line()]
     if result["kind"] == "audit":
-        lines += [*_lowest_table(result), Line()]
+        lines += [*_lowest_table(result), Line(), *_gaps_table(result)]
     lines += further_lines(result, width)
     for level, text in notes.rests_on(result):
         if level == "failed":
@@ -130,7 +132,9 @@ def hint_lines(result: Row, width: int | None) -> list[Line]:
 
 def _numbers_table(result: Row, width: int | None) -> list[Line]:
     """Lay out measures x arms, three arms side by side."""
-    entries = [e for m in result["metrics"] if m["name"] in TABLE for e in _entries(result, m)]
+    # The gap of two values fixed beforehand says little beside the largest one, which has a table of its own.
+    chosen = [m for m in result["metrics"] if m["name"] in TABLE and not (m["name"] == "gap" and picked(result))]
+    entries = [e for m in chosen for e in _entries(result, m)]
     return blocks("measure", entries, [a["name"] for a in result["arms"]], width)
 
 
@@ -203,6 +207,24 @@ def _lowest_table(result: Row) -> list[Line]:
     return lines
 
 
+def _gaps_table(result: Row) -> list[Line]:
+    """Lay out the gap of every attribute of an audit; of a single one the numbers above have it already."""
+    rows = result.get("gaps") or []
+    if len(rows) < 2 and not any(row["picked"] for row in rows):
+        return []
+    metric = {"name": "gap", "unit": "points"}
+    cells = [["gap, points", "between", "value", "95 %", "noise", "p, Holm", "reading"]]
+    for row in rows:
+        value, ends = _value(metric, row)
+        noise = ASCII.of(row["noise"], "points")[0] if row["noise"] is not None else ""
+        p = ASCII.p(row["p_holm"]).removeprefix("p ") if row["p_holm"] is not None else ""
+        cells.append([words_of(result, row["attribute"]), between(row), value, ends, noise, p, differs(result, row)])
+    first, *rest = padded(cells, "llrlrrl")
+    lines = [line("  ".join(first).rstrip(), "dim")]
+    lines += [trimmed([("  ".join(row[:3]) + "  ", ""), ("  ".join(row[3:]), "dim")]) for row in rest]
+    return [*lines, Line()]
+
+
 def _differences_table(result: Row, width: int | None) -> list[Line]:
     """Lay out the differences: those with a verdict and joint interval, then the others with their own."""
     metrics = {m["name"]: m for m in result["metrics"]}
@@ -239,15 +261,15 @@ def _difference(metric: Row, row: Row, *, joint: bool) -> list[str]:
     """Write one difference: measure, arms, mean, interval, verdict."""
     unit = ", geometric ratio" if row.get("ratio") else ", points" if metric["unit"] in ("%", "points") else ""
     unit = ", half-split" + unit if row["metric"] == "worst_group_accuracy" else unit
-    ends = {"low": row["low_together"], "high": row["high_together"]} if joint else {}
-    value, low, high = shown(ASCII, metric, {**row, **ends}, key="estimate")
+    joined = {"low": row["low_together"], "high": row["high_together"]} if joint else {}
+    value, low, high = shown(ASCII, metric, {**row, **joined}, key="estimate")
     word = row["verdict"] or ""
     if word and row["seeds"] < 3:
         word = f"no verdict ({row['seeds']} seed{'s' if row['seeds'] > 1 else ''})"
     elif row["reason"]:
         word = f"{word} ({row['reason']})"
-    between = f"[{low}, {high}]" if low and high else "" if value else row["reason"] or "undefined"
-    return [metric["title"] + unit, f"{row['arm']} - {row['against']}", value or "-", between, word]
+    ends = f"[{low}, {high}]" if low and high else "" if value else row["reason"] or "undefined"
+    return [metric["title"] + unit, f"{row['arm']} - {row['against']}", value or "-", ends, word]
 
 
 def _grid(cells: Sequence[Sequence[str]], rows: Sequence[Row], width: int | None) -> list[Line]:

@@ -15,6 +15,7 @@ from biaskit.cli._common import (
     AsJson,
     Deterministic,
     Device,
+    Images,
     Margin,
     On,
     Out,
@@ -44,6 +45,7 @@ def compare(
     out: Out = None,
     device: Device = None,
     deterministic: Deterministic = False,
+    images: Images = True,
     json: AsJson = False,
 ) -> None:
     """Train recipes over several seeds: which one leans on the shortcut less, and how sure is that?"""
@@ -76,6 +78,7 @@ def compare(
                 margin=margin,
                 device=device,
                 deterministic=deterministic,
+                images=images,
                 command=typed(),
                 progress=reporter,
             )

@@ -15,7 +15,7 @@ __all__ = ["list_"]
 def list_(
     kind: Annotated[
         str | None,
-        typer.Argument(help="datasets, recipes, studies, builders, perturbations, losses, analyzers, models, ..."),
+        typer.Argument(help="datasets, recipes, studies, builders, perturbations, losses, taggers, analyzers, ..."),
     ] = None,
 ) -> None:
     """List what there is, a line each; everything without a kind."""

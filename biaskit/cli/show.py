@@ -16,7 +16,7 @@ __all__ = ["show"]
 def show(
     name: Annotated[str, typer.Argument(help="A data set, a recipe, a study, or anything that biaskit list names.")],
 ) -> None:
-    """Show a card, or the options of a builder, perturbation, loss, analyzer, model or source, with their defaults."""
+    """Show a card, or the options of a builder, loss, tagger, analyzer, model and so on, with their defaults."""
     from biaskit.errors import UnknownName
     from biaskit.registry import KINDS, names
     from biaskit.specs import CARDS, card_names
@@ -89,7 +89,7 @@ def _item(name: str, everything: list[str]) -> bool:
 
 def _card(kind: str, name: str) -> None:
     from biaskit._find_study import study_card
-    from biaskit.specs import card_path, load_card, read_toml
+    from biaskit.specs import STAGE_PARTS, card_path, load_card, read_toml
     from biaskit.telling.numbers import ASCII
 
     path = card_path(kind, name)
@@ -100,16 +100,19 @@ def _card(kind: str, name: str) -> None:
     if kind == "recipe":
         if card.control:
             say(f"control  {card.control}")
+        if card.holdout is not None:
+            say(f"holdout  {card.holdout:g} of the training rows of every group")
         for number, stage in enumerate(card.stage):
-            for part in ("loss", "perturbation", "attack"):
+            for part, registered in STAGE_PARTS.items():
                 if (component := getattr(stage, part)) is not None:
-                    _component(part, component, f"stage.{number}.{part}")
-            rest = stage.model_dump(exclude={"loss", "perturbation", "attack"})
+                    _component(registered, component, f"stage.{number}.{part}")
+            rest = stage.model_dump(exclude=set(STAGE_PARTS))
             say()
             say(f"stage.{number}")
             for key, value in _flat(rest):
                 empty = "none" if key == "clip" else "as the data set says"
-                say(f"  {key:<24} {empty if value is None else value}")
+                said = str(value).lower() if isinstance(value, bool) else value
+                say(f"  {key:<24} {empty if value is None else said}")
         say()
         named = name if name.endswith(".toml") else card.name
         arms = dict.fromkeys(one for one in ("plain", card.control, named) if one)

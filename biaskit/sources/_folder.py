@@ -11,8 +11,8 @@ from biaskit.data import Source
 from biaskit.errors import DataError
 from biaskit.images import EncodedImages
 from biaskit.rng import numpy_generator
+from biaskit.sources._tree import SUFFIXES, walk
 
-_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _SPLITS = ("train", "test", "val")
 
 
@@ -84,17 +84,12 @@ def _files(place: Path, classes: list[str]) -> tuple[list[Path], list[str]]:
     paths: list[Path] = []
     names: list[str] = []
     for name in classes:
-        inside = sorted((path for path in (place / name).rglob("*") if _is_image(path, place)), key=Path.as_posix)
+        inside = [place / name / path for path in walk(place / name).images]
         if not inside:
-            raise DataError(f"{place / name} holds no images ({', '.join(sorted(_SUFFIXES))}); fill or remove it")
+            raise DataError(f"{place / name} holds no images ({', '.join(sorted(SUFFIXES))}); fill or remove it")
         paths += inside
         names += [name] * len(inside)
     return paths, names
-
-
-def _is_image(path: Path, place: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(place).parts)
-    return path.suffix.lower() in _SUFFIXES and not hidden and path.is_file()
 
 
 def _listed_by_split(

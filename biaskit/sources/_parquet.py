@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from biaskit.data import Source
 from biaskit.errors import DataError
-from biaskit.images import IN_MEMORY, EncodedImages, as_array
+from biaskit.images import open_images
 from biaskit.sources._files import places
 
 
@@ -69,26 +70,47 @@ def parquet(
     counts = {"train": 0, "test": 0}
     for split, paths in files.items():
         for path in paths:
-            images, values, classes = _read(path, image, label)
-            if declared is not None and declared[1] != classes:
+            rows = read_rows(path, image, label)
+            if declared is not None and declared[1] != rows.classes:
                 raise DataError(
                     f"{path.name} and {declared[0].name} name different classes in their metadata; align them"
                 )
-            declared = (path, classes)
-            encoded += images
-            names += [f"{path.name} row {row}" for row in range(len(images))]
-            labels += [values] if len(values) else []
-            counts[split] += len(images)
+            declared = (path, rows.classes)
+            encoded += rows.encoded
+            names += [f"{path.name} row {row}" for row in range(len(rows.encoded))]
+            labels += [rows.labels] if len(rows.labels) else []
+            counts[split] += len(rows.encoded)
     empty = [split for split, count in counts.items() if count == 0]
     if empty:
         raise DataError(f"the {empty[0]} files of {root} hold no rows")
-    if len({values.dtype.kind == "U" for values in labels}) > 1:
-        raise DataError(f"column {label!r} holds integers in some files and strings in others; align them")
-    codes, known = _codes(np.concatenate(labels), declared[1] if declared else None, label)
+    codes, known = label_codes(labels, declared[1] if declared else None, label)
     split_column = np.repeat(list(counts), list(counts.values()))
-    lazy = EncodedImages(encoded, size=size, names=names)
-    fits = len(lazy) * int(np.prod(lazy.shape)) <= IN_MEMORY
-    return Source(as_array(lazy) if fits else lazy, codes, known, split_column, root.resolve().name)
+    images, _ = open_images(encoded, size=size, names=names)
+    return Source(images, codes, known, split_column, root.resolve().name)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one file holds.
+
+    Attributes
+    ----------
+    encoded : list of bytes
+        The images.
+    paths : list of str
+        What the image column calls them, empty where it does not.
+    labels : array of integers or of str
+    classes : tuple of str, optional
+        The declared names of integer labels.
+    table : pyarrow.Table
+        The whole file, for its other columns.
+    """
+
+    encoded: list[bytes]
+    paths: list[str]
+    labels: npt.NDArray[Any]
+    classes: tuple[str, ...] | None
+    table: Any
 
 
 def _root(root: Path | None, folder: str) -> Path:
@@ -118,8 +140,14 @@ def _files(root: Path) -> dict[str, list[Path]]:
     return {"train": found["train"], "test": held}
 
 
-def _read(path: Path, image: str, label: str) -> tuple[list[bytes], npt.NDArray[Any], tuple[str, ...] | None]:
-    """Encoded images, labels and declared class names of one file."""
+def read_rows(path: Path, image: str, label: str, *, more: bool = False) -> Rows:
+    """Read one file: images and labels, and with ``more`` every other column.
+
+    Raises
+    ------
+    DataError
+        As :func:`parquet`.
+    """
     import pyarrow
     import pyarrow.compute
     import pyarrow.parquet
@@ -131,11 +159,13 @@ def _read(path: Path, image: str, label: str) -> tuple[list[bytes], npt.NDArray[
                 if column not in schema.names:
                     listed = ", ".join(schema.names)
                     raise DataError(f"{path.name} has no column {column!r} but {listed}; give {role}=NAME")
-            table = opened.read(columns=sorted({image, label}))
+            table = opened.read(columns=None if more else sorted({image, label}))
     except (OSError, pyarrow.ArrowException) as error:
         raise DataError(f"{path} is not a readable parquet file ({error}); download it again") from None
-    pixels = table.column(image)
+    pixels, paths = table.column(image), [""] * len(table)
     if pyarrow.types.is_struct(pixels.type) and "bytes" in [field.name for field in pixels.type]:
+        if "path" in [field.name for field in pixels.type]:
+            paths = [one or "" for one in pyarrow.compute.struct_field(pixels, "path").to_pylist()]
         pixels = pyarrow.compute.struct_field(pixels, "bytes")
     if not (pyarrow.types.is_binary(pixels.type) or pyarrow.types.is_large_binary(pixels.type)):
         raise DataError(f"{path.name}: column {image!r} is {pixels.type}; expected struct<bytes: binary, path: string>")
@@ -145,22 +175,31 @@ def _read(path: Path, image: str, label: str) -> tuple[list[bytes], npt.NDArray[
     labels = np.array(table.column(label).to_pylist())
     if len(labels) and labels.dtype.kind not in "iuU":
         raise DataError(f"{path.name}: column {label!r} is {table.column(label).type}; labels are integers or strings")
-    return pixels.to_pylist(), labels, _declared(schema, label)
+    return Rows(pixels.to_pylist(), paths, labels, declared_names(schema, label), table)
 
 
-def _declared(schema: Any, label: str) -> tuple[str, ...] | None:
-    """The class names in the schema's metadata; None where there are none."""
+def declared_names(schema: Any, column: str) -> tuple[str, ...] | None:
+    """The names of a column's codes in the schema's metadata; None where there are none."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return tuple(str(name) for name in features[label]["names"])
+        return tuple(str(name) for name in features[column]["names"])
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def _codes(
-    values: npt.NDArray[Any], classes: tuple[str, ...] | None, label: str
+def label_codes(
+    labels: list[npt.NDArray[Any]], classes: tuple[str, ...] | None, label: str
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """Labels as indices into the class names."""
+    """The labels of all files as indices into the class names.
+
+    Raises
+    ------
+    DataError
+        Integers in some files and strings in others, or an integer without a name.
+    """
+    if len({values.dtype.kind == "U" for values in labels}) > 1:
+        raise DataError(f"column {label!r} holds integers in some files and strings in others; align them")
+    values = np.concatenate(labels)
     if values.dtype.kind in "iu" and classes is not None:
         outside = values[(values < 0) | (values >= len(classes))]
         if len(outside):

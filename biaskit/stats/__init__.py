@@ -9,8 +9,11 @@ average of group rates, one model                      `wilson` on `kish`
 gap of two rates on different images, one model        `newcombe`
 two rates on the same images (twins, two models)       `bonett_price`, `mcnemar`
 does an attribute matter, one model                    `attribute_gap`, `attribute_test`, `label_tests`
+do two columns go together                             `association`
 what chance alone would show                           `noise_floor`
 worst group, largest gap, one model                    `worst_group`, `max_min_gap`
+largest difference of several rates (parity)           `largest_spread`
+calibration of stated probabilities                    `calibration_error`
 rate, gap, worst group of an arm over seeds            `arm_rate`, `arm_contrast`, `arm_worst_group`
 difference of two arms                                 `difference`, `worst_group_difference`
 ratio of distance scores                               `log_ratio`
@@ -33,6 +36,7 @@ from biaskit.stats._arms import (
     log_ratio,
     seed_difference,
 )
+from biaskit.stats._association import Association, association
 from biaskit.stats._attribute import (
     ENOUGH,
     AttributeGap,
@@ -45,6 +49,7 @@ from biaskit.stats._attribute import (
     label_tests,
     noise_floor,
 )
+from biaskit.stats._calibration import CalibrationError, calibration_error
 from biaskit.stats._extremes import (
     Extreme,
     arm_max_min_gap,
@@ -55,7 +60,17 @@ from biaskit.stats._extremes import (
     worst_group_difference,
 )
 from biaskit.stats._halves import half_splits
-from biaskit.stats._intervals import bonett_price, clopper_pearson, kish, mcnemar, newcombe, wilson
+from biaskit.stats._intervals import (
+    bonett_price,
+    clopper_pearson,
+    kish,
+    largest_spread,
+    mcnemar,
+    newcombe,
+    spread_interval,
+    wilson,
+    worst_interval,
+)
 from biaskit.stats._pair import Difference, distinct_seeds, half_width
 from biaskit.stats._verdicts import (
     Verdict,
@@ -69,8 +84,10 @@ from biaskit.stats._verdicts import (
 
 __all__ = [
     "ENOUGH",
+    "Association",
     "AttributeGap",
     "AttributeTest",
+    "CalibrationError",
     "Difference",
     "Extreme",
     "NoiseFloor",
@@ -81,9 +98,11 @@ __all__ = [
     "arm_max_min_gap",
     "arm_rate",
     "arm_worst_group",
+    "association",
     "attribute_gap",
     "attribute_test",
     "bonett_price",
+    "calibration_error",
     "clopper_pearson",
     "difference",
     "distinct_seeds",
@@ -97,6 +116,7 @@ __all__ = [
     "kish",
     "label_gaps",
     "label_tests",
+    "largest_spread",
     "log_ratio",
     "max_min_gap",
     "max_min_gap_difference",
@@ -106,8 +126,10 @@ __all__ = [
     "seed_difference",
     "seeds_needed",
     "smallest_detectable",
+    "spread_interval",
     "tost",
     "wilson",
     "worst_group",
     "worst_group_difference",
+    "worst_interval",
 ]

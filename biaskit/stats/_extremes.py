@@ -354,7 +354,7 @@ def _extreme(
 ) -> Extreme:
     """Put the pieces together; rates are (S, G)."""
     left_out = tuple(int(g) for g in np.flatnonzero((size > 0) & (size < min_n)))
-    insufficient = tuple(int(g) for g in kept if g not in set(sure))
+    insufficient = tuple(int(g) for g in np.setdiff1d(kept, sure))
     low = high = np.nan
     if kept.size and kind == "worst":
         low, high = worst_interval(ends, kept.size, tail)

@@ -13,8 +13,8 @@ from scipy.stats import binom
 from biaskit.errors import DataError
 
 __all__ = [
-    "bonett_price", "clopper_pearson", "kish", "mcnemar", "newcombe", "spread_interval", "wilson",
-    "worst_interval",
+    "bonett_price", "clopper_pearson", "kish", "largest_spread", "mcnemar", "newcombe", "spread_interval",
+    "wilson", "worst_interval",
 ]  # fmt: skip
 
 #: A float64 array, or a float64 scalar where every input was one.
@@ -307,13 +307,81 @@ def spread_interval(p: ArrayLike, ends: Ends, tail: float = 0.025) -> tuple[floa
     bottom = max(0.0, float(low.max() - high.min()))
     low, high = ends(tail)
     above, below, top = high - rates, rates - low, 0.0
-    step = max(1, 4_000_000 // rates.size)
-    for start in range(0, rates.size, step):
-        part = slice(start, start + step)
-        limits = rates[part, None] - rates + np.hypot(above[part, None], below)
-        limits[np.arange(len(limits)), np.arange(start, start + len(limits))] = 0.0
-        top = max(top, float(limits.max()))
+    first, second = _foremost(rates, above), _foremost(-rates, below)
+    step = max(1, 4_000_000 // second.size)
+    for start in range(0, first.size, step):
+        part = first[start : start + step, None]
+        limits = rates[part] - rates[second] + np.hypot(above[part], below[second])
+        top = max(top, float(np.where(part == second, 0.0, limits).max()))
     return bottom, min(top, 1.0)
+
+
+def _foremost(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Points that at most one other exceeds in both: the largest of what grows with x and y is among any two of them.
+
+    Two rounds, because the best partner of a group may be the one that exceeds it.
+    """
+    left, found = np.arange(x.size), []
+    for _ in range(2):
+        order = left[np.lexsort((-y[left], -x[left]))]
+        ahead = np.maximum.accumulate(y[order])
+        front = order[np.r_[True, y[order][1:] > ahead[:-1]][: order.size]]
+        found.append(front)
+        left = np.setdiff1d(left, front)
+    return np.concatenate(found)
+
+
+def largest_spread(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Interval of the largest spread of any of several rates, such as the selection rates of every class.
+
+    ``max_r (max_g p_rg - min_g p_rg)``. The upper end is the largest of the rates' own: the one that attains the
+    maximum lies below its own in all but ``(1 - level) / 2`` of cases. The lower end could be set by any of R
+    rates, so each errs at most an R-th of that.
+
+    Parameters
+    ----------
+    successes, n : array_like (R, G)
+        Counts per rate and group; a group without n lacks that rate.
+    level : float
+        Coverage.
+
+    Returns
+    -------
+    low, high : float
+        NaN where no rate is known in two groups.
+
+    References
+    ----------
+    As `spread_interval`, rate by rate.
+
+    Examples
+    --------
+    >>> low, high = largest_spread([[45, 90], [80, 20]], [[50, 100], [100, 100]])
+    >>> round(low, 4), round(high, 4)
+    (0.3421, 0.7037)
+    """
+    k, size = _counts(successes, n)
+    known = (size > 0).sum(1) >= 2
+    tail, found = (1 - level) / 2, []
+    for own, whole in zip(k[known], size[known], strict=True):
+        there = whole > 0
+        right, all_ = own[there], whole[there]
+        ends = _exact(right, all_)
+        low = spread_interval(right / all_, ends, tail / int(known.sum()))[0]
+        found.append((low, spread_interval(right / all_, ends, tail)[1]))
+    if not found:
+        return float("nan"), float("nan")
+    return max(low for low, _ in found), max(high for _, high in found)
+
+
+def _exact(k: NDArray[np.float64], n: NDArray[np.float64]) -> Ends:
+    """Clopper-Pearson ends of these counts, by their one-sided error."""
+
+    def ends(tail: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        low, high = clopper_pearson(k, n, 1 - 2 * tail)
+        return low, high
+
+    return ends
 
 
 def _counts(successes: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -29,6 +29,8 @@ TITLES = {
     "top_images": "What excites its units?",
     "input_gradient": "How steep is it around an image?",
     "transfer": "Does what it learned serve other tasks?",
+    "discover": "Where is it weak, without anyone naming the attribute?",
+    "spurious_probe": "Which layers hold the attribute, and which the label?",
 }
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better", "zero": "nearer to 0 is better"}
 
@@ -62,16 +64,30 @@ def sections(result: Row) -> list[dict[str, Any]]:
 
 
 def terms(result: Row) -> dict[str, tuple[str, str]]:
-    """Explain every measure of the further analyzers: id to name and meaning."""
+    """Explain every number of the further analyzers, and what tells their rows apart: id to name and meaning."""
     found = {}
     for i, analysis in enumerate(analyses.further(result)):
-        for column in analyses.measures(analysis):
+        for column in [c for c in analysis["columns"] if c["measure"] or c["key"] or _counts(c)]:
+            if not column["meaning"].strip():
+                continue
             meaning = column["meaning"].rstrip(".")
             better = f" {DIRECTIONS[column['better']].capitalize()}." if column["better"] else ""
             text = f"{meaning[:1].upper()}{meaning[1:]}. In files: {column['name']} of {analysis['analyzer']}.{better}"
             name = f"{analyses.named(column['name'])} ({analyses.named(analysis['analyzer'])})"
             found[_term(i, column)] = name, text
     return found
+
+
+def _counts(column: Row) -> bool:
+    """Say whether a column counts what the numbers of a row rest on."""
+    name: str = column["name"]
+    return name == "n" or name.startswith("n_")
+
+
+def _n(index: int, analysis: Row) -> Head:
+    """Head the column n with what this analyzer counts."""
+    declared = next((c for c in analysis["columns"] if c["name"] == "n"), None)
+    return Head("n", term=_term(index, declared) if declared else "n")
 
 
 def _term(index: int, column: Row) -> str:
@@ -89,11 +105,11 @@ def short_table(result: Row, analysis: Row, index: int) -> Table:
         again = bool(rows) and rows[-1][0].text == text
         better = "" if again else DIRECTIONS.get(line.measure["better"], "")
         head = Cell(text, better, css="again" if again else "", term=_term(index, line.measure))
-        count = Cell(TYPOGRAPHIC.count(line.n)) if line.n is not None else Cell("", "not counted")
-        rows.append([head, *(Cell(text) for _, text in line.keys), count])
+        rows.append([head, *(Cell(text) for _, text in line.keys), _count(line.n)])
         rows[-1] += [_cell(line.measure, line.rows.get(arm)) for arm in arms]
-    keys = [Head(name, numeric=False) for name, _ in kept[0].keys] if kept else []
-    heads = [Head("Measure", numeric=False), *keys, Head("n"), *(Head(arm) for arm in arms)]
+    declared = {analyses.named(c["name"]): _term(index, c) for c in analysis["columns"] if c["key"]}
+    keys = [Head(name, numeric=False, term=declared[name]) for name, _ in kept[0].keys] if kept else []
+    heads = [Head("Measure", numeric=False), *keys, _n(index, analysis), *(Head(arm) for arm in arms)]
     held = analyses.constants(analysis, analyses.overall(result, analysis), TYPOGRAPHIC)
     over = ", mean over seeds with its 95 % t interval" if len(result["seeds"]) > 1 else ""
     caption = f"{_upper(analyses.named(analysis['analyzer']))} over all images{f', {held}' if held else ''}{over}"
@@ -114,20 +130,27 @@ def _cell(measure: Row, row: Row | None) -> Cell:
     return Cell(value, f"{low} to {high}" if low and high else "")
 
 
+def _count(n: int | None) -> Cell:
+    return Cell(TYPOGRAPHIC.count(n)) if n is not None else Cell("", "not counted")
+
+
 def full_table(result: Row, analysis: Row, index: int) -> Table:
     """Lay out every row of an analyzer: of every arm, condition and group."""
     keys = [c for c in analysis["columns"] if c["key"]]
     measures = [c for c in analysis["columns"] if c["measure"]]
+    counts = [c for c in analysis["columns"] if _counts(c) and c["name"] != "n"]
     rows = []
     for row in analysis["rows"][:MOST]:
         line = [Cell(row["arm"]), *(Cell(analyses.value(c, row[c["name"]], TYPOGRAPHIC)) for c in keys)]
-        line.append(Cell(TYPOGRAPHIC.count(row["n"])) if row.get("n") is not None else Cell("", "not counted"))
-        rows.append(line + [_cell(c, row) for c in measures])
+        line.append(_count(row.get("n")))
+        line += [_cell(c, row) for c in measures]
+        rows.append(line + [_count(row.get(c["name"])) for c in counts])
     heads = [
         Head("Model" if result["kind"] == "audit" else "Arm", numeric=False),
-        *(Head(analyses.named(c["name"]), numeric=False) for c in keys),
-        Head("n"),
+        *(Head(analyses.named(c["name"]), numeric=False, term=_term(index, c)) for c in keys),
+        _n(index, analysis),
         *(Head(analyses.label(c), term=_term(index, c)) for c in measures),
+        *(Head(analyses.named(c["name"]), term=_term(index, c)) for c in counts),
     ]
     total = len(analysis["rows"])
     note = f"The first {MOST} of {TYPOGRAPHIC.count(total)} rows; result.json has all." if total > MOST else ""

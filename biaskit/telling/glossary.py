@@ -15,9 +15,26 @@ Row = Mapping[str, Any]
 BETTER = {"lower": " Lower is better.", "higher": " Higher is better.", "zero": " Nearer to 0 is better."}
 
 
+DISTANCES = {
+    "nds": (
+        "nDS",
+        "How far the logits move under a perturbation, over how far they are from another image of the same label."
+        " Lower is better.",
+    ),
+    "ds": ("DS", "The squared distance that the logits move under a perturbation. Lower is better."),
+    "discontinuity_rate": (
+        "discontinuity rate",
+        "The share of pairs in which the perturbed copy is further from its image than another image of the same"
+        " label. Lower is better.",
+    ),
+}
+"""Distances whose tables show every level, also where no measure of the headline explains them."""
+
+
 def glossary(result: Row) -> list[tuple[str, str, str]]:
     """List the words of the page by name: id, name, meaning; those of the measures come from the result."""
     found = _shared(result) | ({} if result["kind"] == "audit" else _arms(result)) | terms(result)
+    found |= DISTANCES if result["continuity"] else {}
     for metric in result["metrics"]:
         meaning = metric["meaning"]
         text = f"{meaning[:1].upper()}{meaning[1:].rstrip('.')}. In files: {metric['name']}."
@@ -34,6 +51,27 @@ def _shared(result: Row) -> dict[str, tuple[str, str]]:
         else "Seeds and test images are drawn anew. “Together”: all intervals that decide a verdict cover at once."
     )
     found = {
+        "confidence": ("confidence", "The probability that the model itself gives to its answer, from 0 to 1."),
+        "group_accuracy": (
+            "group accuracy",
+            "The share of right answers among the test images of a group, or of a value of an attribute.",
+        ),
+        "level": (
+            "level, amount",
+            "How strongly an image is perturbed: level 1 is the mildest. The amount is the setting of the perturbation"
+            " at that level, in its own unit.",
+        ),
+        "n": ("n", "How many test images a number rests on."),
+        "p": (
+            "p",
+            "How often luck alone would show a difference at least as large."
+            + (
+                " p, Holm: the same after Holm's correction for all that was asked together with it."
+                if not audit or len(result.get("gaps") or []) > 1
+                else ""
+            ),
+        ),
+        "split": ("split", "A part of the data: train is learned from, test is measured on. Numbers count images."),
         "fingerprint": (
             "fingerprint",
             "A hash over everything that determines a result: data, card, code and seed. The same fingerprint means"
@@ -55,6 +93,33 @@ def _shared(result: Row) -> dict[str, tuple[str, str]]:
             f"A range from a method that covers the true value in 95 of 100 repetitions. {covers}",
         ),
     }
+    if any(a.get("map") for e in (result.get("worst") or {}).get("examples", []) for a in e["answers"]):
+        found["attribution"] = (
+            "integrated gradients",
+            "How much each pixel moved the model towards its answer, on the way from a black image to this one"
+            " (Sundararajan et al., 2017). It shows where, not why.",
+        )
+    if result["data"]["association"]:
+        found["v"] = (
+            "Cram\u00e9r's V",
+            "How strongly an attribute goes with the label, from 0 (not at all) to 1 (one gives the other away). p: how"
+            " often independent draws would show as much.",
+        )
+    if result.get("gaps"):
+        found["gap_of"] = (
+            "gap of an attribute",
+            "Accuracy on one value minus accuracy on the other, at the same mix of labels. Aligned and conflicting:"
+            " images whose value is the one that goes with their label in training, and the others. Of more than two"
+            " values, the two that were picked are named.",
+        )
+    if any(r.get("right_to_wrong") is not None for r in result["headline"]):
+        found["direction"] = (
+            "right to wrong, wrong to right",
+            "The two parts of the flip rate: answers that the swap turned wrong, and answers that it turned right. In"
+            " files: right_to_wrong, wrong_to_right.",
+        )
+    if any(r.get("untrained") is not None for r in result["headline"]):
+        found["untrained"] = ("untrained", "The same measure on the same network before any training.")
     words = result["reliance"]["attribute_words"]
     if words:
         found["attribute"] = (
@@ -86,6 +151,11 @@ def _arms(result: Row) -> dict[str, tuple[str, str]]:
             "The smallest difference that this design would have found in 80 of 100 repetitions. A smaller one may"
             " exist and stay unseen. “Images” under “to settle”: the test set is too small for any number of seeds.",
         ),
+        "look": (
+            "look",
+            "Every number of seeds at which the same comparison was evaluated. Each look is another chance of a false"
+            " verdict; the error rate is divided by their number.",
+        ),
         "margin": (
             "margin",
             f"The largest difference that does not matter, fixed before the run (--margin): {size}. The shaded band in"
@@ -95,6 +165,13 @@ def _arms(result: Row) -> dict[str, tuple[str, str]]:
             "paired difference",
             "The difference between two arms seed by seed and image by image, then averaged. Luck that both arms share"
             " cancels.",
+        ),
+        "epochs": ("epochs", "How often training went through the training images."),
+        "parameters": ("parameters", "How many numbers a network learns."),
+        "seconds": ("seconds", "How long the training of a run took."),
+        "stored": (
+            "stored, new",
+            "A run that was finished before is taken from the store and not computed again.",
         ),
         "seed": (
             "seed",

@@ -10,7 +10,7 @@ from biaskit.telling import study
 from biaskit.telling.analyses import PASSED
 from biaskit.telling.numbers import ASCII, in_words, visible
 
-__all__ = ["study_markdown"]
+__all__ = ["escaped", "laid_out", "study_markdown"]
 
 Row = Mapping[str, Any]
 
@@ -67,7 +67,7 @@ def _claims(result: Row) -> str:
         found = study.finding(claim, item) + (f" ({claim['reason']})" if claim.get("reason") else "")
         cells = [escaped(claim["item"]), escaped(claim["claim"]), escaped(f"{shown} {words}" if shown else "")]
         rows.append([*cells, _measured(claim, unit, "estimate", words), escaped(found)])
-    return _table(["item", "claim", "published", "measured", "finding"], rows)
+    return laid_out(["item", "claim", "published", "measured", "finding"], rows)
 
 
 def _rows(item: Row) -> str:
@@ -80,7 +80,7 @@ def _rows(item: Row) -> str:
         seeds = str(row["seeds"]) if row["seeds"] is not None else ""
         cells = [escaped(text) for text in (study.row_label(row), row["arm"], shown, on)]
         rows.append([*cells, _measured(row, row["unit"], "value", ""), count, seeds])
-    return _table(["measure", "arm", "published", "on", "measured", "n", "seeds"], rows)
+    return laid_out(["measure", "arm", "published", "on", "measured", "n", "seeds"], rows)
 
 
 def _measured(row: Row, unit: str, key: str, words: str) -> str:
@@ -91,8 +91,8 @@ def _measured(row: Row, unit: str, key: str, words: str) -> str:
     return f"{value} {escaped(words)}".rstrip() + (f" [{low}, {high}]" if low and high else "")
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a table; columns that are empty in every row are left out."""
+def laid_out(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table of escaped texts; columns that are empty in every row are left out."""
     kept = [i for i in range(len(heads)) if any(row[i] for row in rows)]
     lines = [[heads[i] for i in kept], ["---"] * len(kept), *([row[i] for i in kept] for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from biaskit.telling import analyses, further, notes, plots, sentences, sweep, tables
+from biaskit.telling import analyses, examples, further, gaps, methods, notes, plots, sentences, sweep, tables
 from biaskit.telling.facts import data_facts, facts
-from biaskit.telling.gallery import PICTURE, grids
+from biaskit.telling.gallery import Grid, Picture, grids, in_order, picture
 from biaskit.telling.glossary import glossary
 from biaskit.telling.numbers import TYPOGRAPHIC, fractions, shown
 from biaskit.telling.words import BETTER, NONE, OPEN, SAME, WORSE
@@ -18,7 +18,6 @@ __all__ = ["page", "upper"]
 
 Row = Mapping[str, Any]
 
-MAIN = ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds")
 SHOWN_PAIRS = 8
 SHOWN_ROWS = 15
 ANALYZERS = {
@@ -50,10 +49,13 @@ def page(result: Row) -> dict[str, Any]:
         "hint": _hint(result),
         "rests": notes.rests_on(result, TYPOGRAPHIC),
         "numbers_line": _numbers_line(result),
-        "main": [{**m, "direction": _direction(m)} for m in _main(result)],
+        "main": [{**m, "direction": _direction(m)} for m in tables.main_measures(result)],
         "arms": [_arm(result, i, a) for i, a in enumerate(result["arms"])],
         "measures": tables.measures(result),
         "gaps": [_bound(text) for text in sentences.gaps(result, TYPOGRAPHIC)],
+        "gap_table": gaps.table(result),
+        "gap_figure": gaps.drawn(result),
+        "gap_caption": gaps.CAPTION,
         "group_table": tables.groups(result),
         "value_table": tables.attribute_values(result),
         "run_table": tables.runs(result),
@@ -65,7 +67,10 @@ def page(result: Row) -> dict[str, Any]:
             for a in result["arms"]
             if a["card"].get("stage") or not audit
         ],
-        "sprite": (result["sprite"] if result["sprite"] and PICTURE.fullmatch(result["sprite"]["image"]) else None),
+        "sprite": _sprite(result),
+        "images": result.get("images", True),
+        "methods": [(heading, _bound(text)) for heading, text in methods.paragraphs(result, TYPOGRAPHIC)],
+        "references": methods.references(result),
         "data_facts": data_facts(data),
         "facts": facts(result),
         "glossary": glossary(result),
@@ -74,7 +79,8 @@ def page(result: Row) -> dict[str, Any]:
     failures = _failures(result, {one["analyzer"]: one["id"] for one in more})
     found |= (
         _figures(result, names)
-        | _twins(result)
+        | examples.twins(result)
+        | examples.worst(result)
         | _known(result, names)
         | {
             "first": "verdict",
@@ -83,7 +89,22 @@ def page(result: Row) -> dict[str, Any]:
             "sections": _sections(result, failures, {one["id"]: one["name"] for one in more}),
         }
     )
-    return found | {"galleries": _galleries(found)}
+    found |= {"galleries": _galleries(found)}
+    return found | {"pictures": _pictures(found)}
+
+
+def _sprite(result: Row) -> Picture | None:
+    """Give the picture with one image of each group; None where there is none that a page may show."""
+    sprite = result["sprite"]
+    found = picture(sprite["image"], "groups", sprite["alt"]) if sprite else None
+    return found if found and found.image else None
+
+
+def _pictures(page: Row) -> list[Picture]:
+    """List the pictures in the order in which they are given room: examples, one of each group, then analyzers."""
+    shown = [*(page["worst"] or {"examples": []})["examples"], *page["examples"]]
+    sprite = [page["sprite"]] if page["sprite"] else []
+    return [*examples.pictures(shown), *sprite, *in_order([grid for grids in page["galleries"] for grid in grids])]
 
 
 def _subject(result: Row) -> str:
@@ -106,7 +127,7 @@ def _known(result: Row, names: Sequence[str]) -> dict[str, Any]:
     return {"section_notes": told, "section_gallery": pictures}
 
 
-def _galleries(page: Row) -> list[Any]:
+def _galleries(page: Row) -> list[list[Grid]]:
     """List every grid of pictures on the page."""
     own = [grids for grids in page["section_gallery"].values() if grids]
     return own + [one["gallery"] for one in page["further"] if one["gallery"]]
@@ -141,15 +162,18 @@ def _sections(result: Row, failures: Mapping[str, list[str]], more: Mapping[str,
         "differences": len(result["arms"]) > 1,
         "groups": True,
         "seeds": result["kind"] != "audit",
+        "worst": bool(result.get("worst")),
         "twins": bool(result["examples"]) or "twins" in failures,
         "continuity": bool(result["continuity"]) or "continuity" in failures,
         **dict.fromkeys(more, True),
         "failed": "failed" in failures,
         "data": True,
+        "methods": True,
         "provenance": True,
         "glossary": True,
     }
-    return {id: upper(more.get(id, id)) for id, wanted in every.items() if wanted}
+    named = {"worst": "examples", **more}
+    return {id: upper(named.get(id, id)) for id, wanted in every.items() if wanted}
 
 
 def _failures(result: Row, own: Mapping[str, str]) -> dict[str, list[str]]:
@@ -167,13 +191,6 @@ def _failures(result: Row, own: Mapping[str, str]) -> dict[str, list[str]]:
         more = f" and {len(places) - 3} more" if len(places) > 3 else ""
         told.setdefault(section, []).append(f"{analyzer}: {reason} ({', '.join(places[:3])}{more})")
     return told
-
-
-def _main(result: Row) -> list[Row]:
-    """Choose the measures that get a column of their own."""
-    wanted = [m for m in result["metrics"] if m["name"] in MAIN or m["verdict"]]
-    present = {r["metric"] for r in result["headline"]}
-    return [m for m in wanted if m["name"] in present]
 
 
 def _direction(metric: Row) -> str:
@@ -199,7 +216,7 @@ def _hint(result: Row) -> dict[str, str] | None:
 def _arm(result: Row, index: int, arm: Row) -> dict[str, Any]:
     """Give one row of the headline table."""
     cells = {}
-    for metric in _main(result):
+    for metric in tables.main_measures(result):
         row = next((r for r in result["headline"] if r["metric"] == metric["name"] and r["arm"] == arm["name"]), None)
         cell = tables.number(metric, row)
         cells[metric["name"]] = tables.Cell(
@@ -209,8 +226,14 @@ def _arm(result: Row, index: int, arm: Row) -> dict[str, Any]:
     return {"name": arm["name"], "summary": arm["summary"], "key": key, "cells": cells}
 
 
-def _more(metric: Row, row: Row) -> list[str]:
-    """Say what belongs to a number beside its interval: noise floor, worst group, direction of the flips."""
+def _more(metric: Row, row: Row) -> list[tuple[str, str]]:
+    """Say what belongs to a number beside its interval: noise floor, worst group, direction of the flips.
+
+    Returns
+    -------
+    list of (text, term)
+        The term leads to the glossary.
+    """
 
     def value(key: str) -> str:
         return shown(TYPOGRAPHIC, metric, {"value": row[key]})[0]
@@ -220,18 +243,19 @@ def _more(metric: Row, row: Row) -> list[str]:
 
     lines = []
     if has("right_to_wrong", "wrong_to_right"):
-        lines += [f"{value('right_to_wrong')} right to wrong", f"{value('wrong_to_right')} wrong to right"]
+        lines.append((f"{value('right_to_wrong')} right to wrong", "direction"))
+        lines.append((f"{value('wrong_to_right')} wrong to right", "direction"))
     if has("untrained"):
-        lines.append(f"untrained {value('untrained')}")
+        lines.append((f"untrained {value('untrained')}", "untrained"))
     if has("noise", "p"):
-        lines.append(f"noise {value('noise')}, {TYPOGRAPHIC.p(row['p'])}")
+        lines.append((f"noise {value('noise')}, {TYPOGRAPHIC.p(row['p'])}", "noise"))
     if row.get("group"):
         times = f", lowest in {row['times']} of {row['seeds']}" if has("times") and row["seeds"] > 1 else ""
-        lines.append(f"{row['group']}{times}, n {TYPOGRAPHIC.count(row['group_n'])}")
+        lines.append((f"{row['group']}{times}, n {TYPOGRAPHIC.count(row['group_n'])}", "group"))
     if has("if_equal"):
-        lines.append(f"if equal {value('if_equal')}")
+        lines.append((f"if equal {value('if_equal')}", "equal"))
     if has("half_split"):
-        lines.append(f"half-split {value('half_split')}")
+        lines.append((f"half-split {value('half_split')}", "equal"))
     return lines
 
 
@@ -239,7 +263,7 @@ def _figures(result: Row, names: Sequence[str]) -> dict[str, Any]:
     """Draw the charts, each with its caption."""
     panels = plots.group_panels(result)
     forests, left_out = [], 0
-    for metric in _main(result):
+    for metric in tables.main_measures(result):
         rows = [r for r in result["differences"] if r["metric"] == metric["name"]]
         kept = plots.readable(rows, names, SHOWN_ROWS)
         left_out = max(left_out, len(rows) - len(kept))
@@ -252,7 +276,7 @@ def _figures(result: Row, names: Sequence[str]) -> dict[str, Any]:
             "direction": m["unit"],
             "figure": plots.seeds(result["runs"], result["headline"], m, names),
         }
-        for m in _main(result)
+        for m in tables.main_measures(result)
     ]
     return {
         "forests": forests,
@@ -276,64 +300,6 @@ def _figures(result: Row, names: Sequence[str]) -> dict[str, Any]:
         if result["kind"] == "sweep"
         else {}
     )
-
-
-def _twins(result: Row) -> dict[str, Any]:
-    """Give the examples with their twins, in the order of the result, which a rule has chosen."""
-    examples = []
-    for e in result["examples"]:
-        value = ", ".join(str(v) for v in e["value"].values())
-        other = ", ".join(str(v) for v in e["twin_value"].values())
-        sides = []
-        for name, words, picture, prefix in (
-            ("image", value, e["image"], ""),
-            ("twin", other, e["twin"], "twin_"),
-        ):
-            answers = [_answer(a, prefix) for a in e["answers"]]
-            image = picture if PICTURE.fullmatch(picture or "") else None
-            sides.append(
-                {
-                    "name": name,
-                    "value": words,
-                    "image": image,
-                    "alt": f"{e['label']} on {words}",
-                    "answers": answers,
-                }
-            )
-        flips = [a["seeds_flipped"] for a in e["answers"] if a.get("seeds_flipped") is not None]
-        of = next((a["seeds"] for a in e["answers"] if a.get("seeds")), 0)
-        examples.append(
-            {
-                "label": f"{e['label']} on {value}",
-                "where": f"test image {TYPOGRAPHIC.count(e['row'])}",
-                "rule": _rule(e, of),
-                "answers": e["answers"],
-                "sides": sides,
-                "flips": flips if of > 1 and len(flips) == len(e["answers"]) else [],
-                "of": of,
-            }
-        )
-    rules = sentences.listed(dict.fromkeys(e["rule"] for e in examples)) if examples else ""
-    of = ", of the first seed" if len(result["seeds"]) > 1 else ""
-    caption = (
-        f"Predicted label{of}; wrong answers are underlined. Examples by rule: {rules}. Nobody chose them by hand."
-    )
-    return {"examples": examples, "twins_caption": caption}
-
-
-def _rule(example: Row, seeds: int) -> str:
-    """Name the rule that picked an example; of a single seed an answer changes or not, there is no most."""
-    rule: str = example["rule"]
-    return rule.removeprefix("most ") if seeds == 1 else rule
-
-
-def _answer(answer: Row, prefix: str) -> dict[str, Any]:
-    confidence = answer.get(f"{prefix}confidence")
-    return {
-        "prediction": answer[f"{prefix}prediction"],
-        "correct": answer[f"{prefix}correct"],
-        "confidence": f"{confidence:.2f}" if confidence is not None else "",
-    }
 
 
 def _bound(text: str) -> str:

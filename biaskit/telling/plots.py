@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from biaskit.telling import analyses, further, study, sweep
+from biaskit.telling import analyses, data_page, further, gaps, score, study, sweep
 from biaskit.telling.curves import continuity, cut_words, own_axes
 from biaskit.telling.histograms import histograms, histograms_caption
 from biaskit.telling.numbers import TYPOGRAPHIC, visible
@@ -149,6 +149,12 @@ def figures(result: Row) -> dict[str, str]:
     result = visible(result)
     if result["kind"] == "study":
         return _study_figures(result)
+    if result["kind"] == "score":
+        return _score_figures(result)
+    if result["kind"] == "data":
+        figure = data_page.drawn(result)
+        title = f"What the attributes alone give on {result['data']['name']}"
+        return {"ceiling": standalone(figure, title, data_page.CAPTION)} if figure.rows else {}
     names = [a["name"] for a in result["arms"]]
     found: dict[str, str] = {}
     on = f"on {result['data']['name']}"
@@ -163,6 +169,9 @@ def figures(result: Row) -> dict[str, str]:
         scatter = seeds(result["runs"], result["headline"], metric, names)
         if scatter.rows and result["kind"] != "audit":
             found[f"seeds-{metric['name']}"] = standalone(scatter, f"{title}: every run {on}", SEEDS_CAPTION)
+    around = gaps.drawn(result)
+    if around.rows:
+        found["gaps"] = standalone(around, f"The gap of every attribute {on}", gaps.CAPTION)
     panels = group_panels(result)
     if panels:
         caption = f"{groups_caption(result)} {spots(result)}".strip()
@@ -195,6 +204,16 @@ def _study_figures(result: Row) -> dict[str, str]:
         panels = study.panels(result, item)
         if panels:
             found[_file(item["name"])] = standalone(panels, item["title"], study.panels_caption(result, item))
+    return found
+
+
+def _score_figures(result: Row) -> dict[str, str]:
+    """Draw the gaps, groups and probabilities of a score."""
+    found = {name: standalone(*one) for name, one in score.drawings(result).items()}
+    around = gaps.drawn(result)
+    if around.rows:
+        title = f"The gap of every attribute of {result['data']['name']}"
+        found["gaps"] = standalone(around, title, gaps.CAPTION)
     return found
 
 

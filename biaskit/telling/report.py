@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +13,35 @@ import jinja2
 from markupsafe import Markup, escape
 
 from biaskit.errors import DataError
-from biaskit.telling import plots, study_page
+from biaskit.telling import data_page, plots, score_page, study_page
 from biaskit.telling.analyses import FAILED
+from biaskit.telling.gallery import FOLDER, Picture, content, without_pictures
 from biaskit.telling.numbers import TYPOGRAPHIC, visible
 from biaskit.telling.page import page as gathered
 from biaskit.telling.page import upper
+from biaskit.telling.stored import read_result
 
-__all__ = ["render", "report", "write_report"]
+__all__ = ["laid_out", "render", "report", "write_report"]
 
 Row = Mapping[str, Any]
 
-SCHEMA = 1
-"""The newest layout of ``result.json`` this version reads."""
 LARGEST = 2_000_000
-"""No report is larger, in bytes; pictures of analyzers are left out first, then example images."""
-MOST_PICTURES = 24
-"""Lines of a figure of pictures."""
+"""No report is larger, in bytes; pictures that do not fit lie beside it."""
+MOST_LINES = 200
+"""Lines of a figure of pictures in the page, as pictures or as links; all lie in the folder beside it."""
 SHOWN_NOTES = 5
 """Notes of a section that are not folded; those of failed checks never are."""
 
 
-def write_report(folder: str | Path) -> Path:
-    """Write ``report.html`` into a folder of results.
+def write_report(folder: str | Path, *, images: bool = True) -> Path:
+    """Write ``report.html`` into a folder of results, and the pictures that do not fit into it beside it.
 
     Parameters
     ----------
     folder : str or Path
         What ``compare`` or an audit wrote; ``result.json`` in it is all that is read.
+    images : bool
+        Show pictures; without, the page holds none, and none lies beside it.
 
     Returns
     -------
@@ -54,55 +55,65 @@ def write_report(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     source = folder / "result.json"
-    try:
-        result = json.loads(source.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{folder} has no result.json; name the folder that compare wrote (--out)") from None
-    except (ValueError, OSError) as error:
-        raise DataError(f"{source} cannot be read ({error}); run the comparison again") from None
-    version = result.get("schema_version") if isinstance(result, dict) else None
-    if not isinstance(version, int):
-        raise DataError(f"{source} has no schema_version; it is no result of biaskit")
-    if version > SCHEMA:
-        raise DataError(
-            f"{source} has schema_version {version}, this biaskit reads up to {SCHEMA}; update biaskit, "
-            "or run the comparison again with this version"
-        )
+    result = read_result(folder)
     path = folder / "report.html"
     try:
-        page = render(result)
+        page, beside = laid_out(result, images=images)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, jinja2.UndefinedError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise DataError(f"{source} is not as biaskit wrote it ({reason}); run the comparison again") from error
+    _replace_pictures(folder, beside)
     path.write_text(page, encoding="utf-8", newline="\n")
     return path
 
 
-def report(folder: str | Path) -> Path:
+def _replace_pictures(folder: Path, beside: Mapping[str, bytes]) -> None:
+    """Write the pictures beside the page; those of an earlier page go, which may have been made with others."""
+    place = folder / FOLDER
+    for old in place.glob("*.png"):
+        old.unlink()
+    if beside:
+        place.mkdir(exist_ok=True)
+    elif place.is_dir() and not any(place.iterdir()):
+        place.rmdir()
+    for name, data in beside.items():
+        (folder / name).write_bytes(data)
+
+
+def report(folder: str | Path, *, images: bool = True) -> Path:
     """Write ``report.html`` into a folder of results; see `write_report`."""
-    return write_report(folder)
+    return write_report(folder, images=images)
 
 
-def render(result: Row) -> str:
-    """Make the report of a result: one self-contained HTML page of at most 2 MB.
+def render(result: Row, *, images: bool = True) -> str:
+    """Make the page of a report alone; see `laid_out`."""
+    return laid_out(result, images=images)[0]
+
+
+def laid_out(result: Row, *, images: bool = True) -> tuple[str, dict[str, bytes]]:
+    """Make the report of a result: one self-contained HTML page of at most 2 MB, and what did not fit into it.
 
     Parameters
     ----------
     result : mapping
         The dictionary of ``result.json``, schema 1.
+    images : bool
+        Show pictures.
 
     Returns
     -------
     str
         HTML. Names from the data are escaped; a Content-Security-Policy allows nothing but the page's own
         style, script and embedded images.
+    dict of str to bytes
+        PNG files by path beside the page, which links to them.
 
     Raises
     ------
     DataError
-        The page stays larger than 2 MB even without example images.
+        The page stays larger than 2 MB even without pictures.
     """
-    result = visible(result)
+    result = visible(result if images else without_pictures(result))
     here = Path(__file__).parent
     style = (here / "report.css").read_text(encoding="utf-8") + plots.chart_css(lambda role: f"var(--{role})")
     script = (here / "report.js").read_text(encoding="utf-8")
@@ -114,39 +125,60 @@ def render(result: Row) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    study = result.get("kind") == "study"
-    page = study_page.page(result) if study else gathered(result)
+    kind = result.get("kind")
+    own = {"study": study_page.page, "score": score_page.page, "data": data_page.page}
+    made, called = (own[kind], kind) if kind in own else (gathered, "report")
+    page = made(result)
     ids = {entry[0] for entry in page["glossary"]}
     environment.filters |= {"svg": Markup, "linked": _linker(result, ids), "first_upper": upper, "loud": _loud}
     environment.filters["counted"] = TYPOGRAPHIC.counted
     page |= {
         "known": ids,
         "shown_notes": SHOWN_NOTES,
+        "most_lines": MOST_LINES,
         "style": Markup(style),
         "script": Markup(script),
         "style_hash": _sha(style),
         "script_hash": _sha(script),
     }
-    return _fitted(environment.get_template(f"{'study' if study else 'report'}.html.j2"), page)
+    return _fitted(environment.get_template(f"{called}.html.j2"), page)
 
 
-def _fitted(template: jinja2.Template, page: dict[str, Any]) -> str:
-    """Render within the limit: first the pictures of analyzers go, each figure's last line first, then examples."""
-    every = [grid for grids in page["galleries"] for grid in grids]
-    examples = page["examples"]
-    tallest = max((len(grid.rows) for grid in every), default=0)
-    tries = [(lines, len(examples)) for lines in range(min(tallest, MOST_PICTURES), -1, -1)]
-    tries += [(0, count) for count in range(len(examples) - 1, -1, -1)]
-    html = ""
-    for lines, count in tries:
-        if count < len(examples):
-            page["twins_caption"] = f"{count} of {len(examples)} examples: this file is kept below 2 MB."
-        html = template.render(page | {"most_pictures": lines, "examples": examples[:count]})
-        if len(html.encode()) <= LARGEST:
-            return html
-    raise DataError(
-        f"the report would be {len(html.encode()):,} bytes, more than {LARGEST:,}; compare fewer arms at once"
-    )
+def _fitted(template: jinja2.Template, page: dict[str, Any]) -> tuple[str, dict[str, bytes]]:
+    """Render within the limit: as many pictures stand in the page as there is room for, the others lie beside it."""
+    every = {one.file: one for one in page["pictures"] if one.image}
+    every |= {one.file: one for one in _all(page["galleries"]) if one.image}
+    html = template.render(page | {"embedded": frozenset(), "complete": not every})
+    room = LARGEST - len(html.encode())
+    if room < 0:
+        raise DataError(
+            f"the report would be {len(html.encode()):,} bytes, more than {LARGEST:,}; compare fewer arms at once"
+        )
+    embedded: set[str] = set()
+    while every:
+        embedded = _chosen(page["pictures"], room)
+        html = template.render(page | {"embedded": embedded, "complete": len(embedded) == len(every)})
+        over = len(html.encode()) - LARGEST
+        if over <= 0:
+            break
+        room -= over
+    return html, {file: content(one.image) for file, one in every.items() if file not in embedded}
+
+
+def _chosen(pictures: Iterable[Picture], room: int) -> set[str]:
+    """Choose the pictures that stand in the page, in their order, each if there is still room for it."""
+    found = set()
+    for one in pictures:
+        # A picture takes the place of a link that is about as long as the rest of its tag.
+        if one.image and one.file not in found and len(one.image) + len(one.alt) <= room:
+            room -= len(one.image) + len(one.alt)
+            found.add(one.file)
+    return found
+
+
+def _all(galleries: Iterable[Any]) -> Iterable[Picture]:
+    """Every picture of every grid."""
+    return (one for grids in galleries for grid in grids for _, line in grid.rows for one in line if one is not None)
 
 
 def _sha(text: str) -> str:
@@ -161,7 +193,8 @@ def _loud(text: str) -> Markup:
 def _linker(result: Row, ids: set[str]) -> Any:
     """Make the filter that escapes a sentence and links each known word to its definition, once."""
     words = {"interval": "interval", "margin": "margin", "paired difference": "paired", "verdicts": "verdict"}
-    words |= {"substitute": "substitute"}
+    words |= {"substitute": "substitute", "confidence": "confidence", "integrated gradients": "attribution"}
+    words |= {"Cram\u00e9r's V": "v", "looks": "look"}
     words |= {"twin": "twin", "noise floor": "noise"} | {m["title"]: m["name"] for m in result.get("metrics", [])}
     known = {str(escape(word)): id for word, id in words.items() if id in ids and word}
     pattern = re.compile(r"\b(" + "|".join(map(re.escape, sorted(known, key=len, reverse=True))) + r")\b")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from biaskit.telling import single
+from biaskit.telling.chance import chance
 from biaskit.telling.numbers import ASCII, Numbers
 from biaskit.telling.pairs import Pair, pairs
 from biaskit.telling.words import (
@@ -56,7 +57,9 @@ def verdict(result: Result, numbers: Numbers = ASCII) -> list[str]:
     """
     arms = [a["name"] for a in result["arms"]]
     if result["kind"] == "audit":
-        return single.audit(result, numbers)
+        # Of a model that is no better than chance nothing else is to be read first.
+        first = chance(result, numbers)
+        return [*([first] if first else []), *single.audit(result, numbers)]
     if len(arms) == 1:
         return single.alone(result, arms[0], numbers)
     rows = compared(result, result["reliance"]["metric"])

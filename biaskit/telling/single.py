@@ -16,12 +16,17 @@ from biaskit.telling.words import (
     headline,
     listed,
     meaning,
+    picked,
     sides,
     title,
     told,
+    words_of,
 )
 
 __all__ = ["alone", "audit", "gap_readings", "scope"]
+
+MOST_TOLD = 3
+"""Attributes beside the deciding one that have a sentence each; the table has all."""
 
 
 def alone(result: Result, arm: str, numbers: Numbers) -> list[str]:
@@ -66,6 +71,7 @@ def audit(result: Result, numbers: Numbers = ASCII) -> list[str]:
     if words:
         gap = _gap_sentence(result, name, numbers)
         found.insert(0 if result["reliance"]["metric"] == "gap" else len(found), gap)
+    found += _other_attributes(result, name, numbers)
     if accuracy is None:
         return [*found, f"The accuracy of {name} could not be computed."]
     lowest = headline(result, LOWEST, name)
@@ -91,7 +97,7 @@ def _gap_sentence(result: Result, name: str, numbers: Numbers) -> str:
     """Read the gap of the deciding attribute; of more than two values it speaks of the two it subtracts."""
     words = result["reliance"]["attribute_words"]
     whose = f"the accuracy of {name}"
-    row = headline(result, "gap", name)
+    row = picked(result) or headline(result, "gap", name)
     if row is None:
         reasons = [r.get("reason") for r in result["headline"] if r["metric"] == "gap" and r["arm"] == name]
         why = f": {reasons[0]}" if reasons and reasons[0] else ""
@@ -100,7 +106,7 @@ def _gap_sentence(result: Result, name: str, numbers: Numbers) -> str:
         return f"By {words}, {sides(row, words)} is {told(row, 'points', numbers)}; chance was not estimated."
     two = len(result["data"]["attributes"].get(result["reliance"]["attribute"], [])) <= 2
     if row["p"] > result["alpha"]:
-        by = f"By {words}" if two else f"Between {row['from']} and {row['to']} ({words})"
+        by = f"By {words}" if two or row.get("picked") else f"Between {row['from']} and {row['to']} ({words})"
         return f"{by}, no difference in {whose} larger than chance was found."
     return (
         f"{whose[0].upper()}{whose[1:]} differs by {words} by more than chance: "
@@ -108,25 +114,64 @@ def _gap_sentence(result: Result, name: str, numbers: Numbers) -> str:
     )
 
 
+def _other_attributes(result: Result, name: str, numbers: Numbers) -> list[str]:
+    """Say by which other attributes accuracy differs; they share one error rate, the deciding one was fixed before."""
+    others = [r for r in result.get("gaps") or [] if r["attribute"] != result["reliance"]["attribute"]]
+    told_ = [r for r in others if r["p_holm"] is not None]
+    differ = [r for r in told_ if r["p_holm"] <= result["alpha"]]
+    found = [
+        f"The accuracy of {name} differs by {words_of(result, r['attribute'])} by more than chance:"
+        f" {r['from']} minus {r['to']} is {told(r, 'points', numbers)}."
+        for r in differ[:MOST_TOLD]
+    ]
+    if differ[MOST_TOLD:]:
+        found.append(f"It also differs by {listed(words_of(result, r['attribute']) for r in differ[MOST_TOLD:])}.")
+    same = [words_of(result, r["attribute"]) for r in told_ if r not in differ]
+    if same:
+        found.append(f"By {listed(same, 'or')}, no difference in accuracy larger than chance was found.")
+    return found
+
+
 def gap_readings(result: Result, numbers: Numbers = ASCII) -> list[str]:
-    """Tell the gap of an audit, then for every attribute its lowest and its highest value."""
+    """Tell the gap of an audit, then for every other attribute its own, then the lowest and the highest values."""
     name = result["arms"][0]["name"]
     found = []
     row = headline(result, "gap", name)
     decided = result["reliance"]["attribute"]
-    if row is not None:
-        words = result["reliance"]["attribute_words"]
-        left = f", over the labels that have both (without {listed(row['left_out'])})" if row.get("left_out") else ""
-        text = f"The gap, {sides(row, words)}{left}, is {told(row, 'points', numbers)}"
-        beyond = "on these images", "though its interval reaches 0"
-        found.append(f"{text}{against_chance(row, result['alpha'], beyond, numbers)}.")
+    if row is not None and picked(result) is None:
+        found.append(_gap(result, row, "The gap", result["reliance"]["attribute_words"], numbers))
+    gaps = {one["attribute"]: one for one in result.get("gaps") or []}
+    for attribute, one in gaps.items():
+        if attribute == decided and not one["picked"]:
+            continue
+        words = words_of(result, attribute)
+        if one["value"] is None:
+            found.append(f"Whether accuracy differs by {words} cannot be told: {one['reason']}.")
+            continue
+        # The deciding attribute was fixed before looking; the others share one error rate.
+        alone_ = attribute == decided or len(gaps) == 1
+        adjusted = one if alone_ else {**one, "p": one["p_holm"]}
+        after = "" if alone_ else " after Holm"
+        found.append(_gap(result, adjusted, f"By {words}, the gap", words, numbers, after))
     by: dict[str, list[Row]] = {}
     for value in result["attribute_values"]:
         by.setdefault(value["attribute"], []).append(value)
     for attribute, values in by.items():
-        tested = attribute == decided and row is not None and row.get("p") is not None and len(values) <= 2
-        found += _extremes(result["data"].get("words", {}).get(attribute, attribute), values, tested, numbers)
+        own = gaps.get(attribute)
+        told_ = row if own is None and attribute == decided else own
+        tested = told_ is not None and told_.get("p") is not None and (len(values) <= 2 or bool(told_.get("picked")))
+        found += _extremes(words_of(result, attribute), values, tested, numbers)
     return found
+
+
+def _gap(result: Result, row: Row, begin: str, words: str, numbers: Numbers, after: str = "") -> str:
+    """Tell one gap: what it subtracts, its size, and how it stands against chance."""
+    left = f", over the labels that have both (without {listed(row['left_out'])})" if row.get("left_out") else ""
+    if row.get("picked"):
+        begin += f" between the highest and the lowest of {row['values']} values"
+    text = f"{begin}, {sides(row, words)}{left}, is {told(row, 'points', numbers)}"
+    beyond = "on these images", "though its interval reaches 0"
+    return f"{text}{against_chance(row, result['alpha'], beyond, numbers, after)}."
 
 
 def _extremes(words: str, values: Sequence[Row], tested: bool, numbers: Numbers) -> list[str]:
@@ -154,4 +199,7 @@ def scope(result: Result) -> str:
     ends = "Intervals speak of this model on other images; another training may answer differently."
     if not any(r["metric"] == metric for r in result["headline"]):
         return ends
+    if metric == "gap" and picked(result) is not None:
+        words = result["reliance"]["attribute_words"]
+        return f"Measured by the largest gap between values of {words}, at the same mix of labels. {ends}"
     return f"Measured by the {title(result, metric)}: {meaning(result)}. {ends}"

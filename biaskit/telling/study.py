@@ -23,6 +23,7 @@ __all__ = [
     "panels_caption",
     "published",
     "ran",
+    "stand_ins",
     "reasons",
     "row_label",
     "summary",
@@ -47,9 +48,25 @@ def titled(result: Row) -> str:
     ...     {"original": "CIFAR-100", "data": "colordigits", "substitute": True, "title": ""}]})
     'Semantic continuity (colordigits for CIFAR-100)'
     """
-    stand = dict.fromkeys(f"{i['data']} for {i['original']}" for i in result["items"] if i["substitute"])
-    missing = [one for one in stand if one.split(" for ")[-1] not in result["title"]]
+    missing = [f"{data} for {original}" for data, original in stand_ins(result) if original not in result["title"]]
     return f"{result['title']} ({listed(missing)})" if missing else str(result["title"])
+
+
+def stand_ins(result: Row) -> list[tuple[str, str]]:
+    """Which data stand for which of the paper's; what a longer name of the same data holds is said once.
+
+    Examples
+    --------
+    >>> stand_ins({"items": [
+    ...     {"original": "ImageNet", "data": "shapes", "substitute": True},
+    ...     {"original": "ImageNet and Broden", "data": "shapes", "substitute": True}]})
+    [('shapes', 'ImageNet and Broden')]
+    """
+    pairs = list(dict.fromkeys((i["data"], i["original"]) for i in result["items"] if i["substitute"]))
+    longer = {
+        (data, one) for data, one in pairs for other, more in pairs if data == other and one != more and one in more
+    }
+    return [pair for pair in pairs if pair not in longer]
 
 
 def ran(result: Row, numbers: Numbers = ASCII) -> list[tuple[str, str]]:

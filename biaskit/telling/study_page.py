@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from biaskit.telling import study
+from biaskit.telling import methods, study
 from biaskit.telling.analyses import FAILED
-from biaskit.telling.gallery import grids
+from biaskit.telling.gallery import grids, in_order
 from biaskit.telling.numbers import TYPOGRAPHIC, fractions, in_words
 from biaskit.telling.tables import Cell, Head, Table, as_table
 
-__all__ = ["page"]
+__all__ = ["item_tables", "page"]
 
 Row = Mapping[str, Any]
 
@@ -52,16 +52,20 @@ def page(result: Row) -> dict[str, Any]:
             if a.get("card")
         ],
         "failures": {},
-        "sections": sections | {"provenance": "Provenance", "glossary": "Glossary"},
+        "sections": sections | {"methods": "Methods", "provenance": "Provenance", "glossary": "Glossary"},
         "glossary": _glossary(result),
         "galleries": [item["gallery"] for item in items if item["gallery"]],
+        "pictures": in_order([grid for item in items for grid in item["gallery"]]),
+        "images": result.get("images", True),
+        "methods": methods.paragraphs(result, TYPOGRAPHIC),
+        "references": methods.references(result),
         "examples": [],
     }
 
 
 def _substitutes(result: Row) -> str:
     """Say which data stand for the paper's, and what that means for the findings."""
-    stand = dict.fromkeys(f"{i['data']} for {i['original']}" for i in result["items"] if i["substitute"])
+    stand = [f"{data} for {original}" for data, original in study.stand_ins(result)]
     if not stand:
         return ""
     return (
@@ -97,6 +101,11 @@ def _claims(result: Row) -> list[dict[str, Any]]:
     return found
 
 
+def item_tables(result: Row) -> dict[str, Table]:
+    """Lay out every item by its name: published beside measured, with n, seeds and intervals."""
+    return {str(item["name"]): _table(item, i) for i, item in enumerate(result["items"])}
+
+
 def _item(result: Row, item: Row, index: int) -> dict[str, Any]:
     """Give one item: its table, curves, pictures, notes and failures."""
     arms = [a["name"] for a in result["arms"]]
@@ -110,7 +119,7 @@ def _item(result: Row, item: Row, index: int) -> dict[str, Any]:
         "full": replace(table, caption=f"{table.caption}; all rows") if len(table.rows) > SHOWN else None,
         "panels": study.panels(result, item),
         "caption": study.panels_caption(result, item),
-        "gallery": grids(item["gallery"], arms),
+        "gallery": grids(item["gallery"], arms, place=f"item{index + 1}-"),
         "broken": [text for text in item["notes"] if FAILED.search(text)],
         "notes": [text for text in item["notes"] if not FAILED.search(text)],
         "failed": study.reasons(item["failed"]),

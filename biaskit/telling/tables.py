@@ -10,6 +10,7 @@ from biaskit.stats import ENOUGH
 from biaskit.telling.numbers import TYPOGRAPHIC, fraction, shown
 from biaskit.telling.panels import standing
 from biaskit.telling.svg import CLASSES
+from biaskit.telling.words import picked
 
 __all__ = [
     "Cell",
@@ -22,8 +23,11 @@ __all__ = [
     "continuity",
     "differences",
     "groups",
+    "headline",
+    "main_measures",
     "measures",
     "number",
+    "p_value",
     "runs",
 ]
 
@@ -36,13 +40,13 @@ MOST = 500
 class Cell:
     """A cell: what counts, and smaller beside it what belongs to it; without `text`, `detail` is the reason.
 
-    `term` leads from a row's head to the glossary.
+    `more` are further lines, each with the term it leads to; `term` leads from a row's head to the glossary.
     """
 
     text: str
     detail: str = ""
     css: str = ""
-    more: Sequence[str] = ()
+    more: Sequence[tuple[str, str]] = ()
     term: str = ""
 
 
@@ -102,7 +106,7 @@ def measures(result: Row) -> Table:
     found = {(r["metric"], r["arm"]): r for r in result["headline"]}
     rows = []
     for metric in result["metrics"]:
-        cells = [Cell(metric["title"] + _unit(metric), metric["meaning"])]
+        cells = [Cell(metric["title"] + _unit(metric), metric["meaning"], term=metric["name"])]
         rows.append(cells + [number(metric, found.get((metric["name"], a["name"]))) for a in result["arms"]])
     heads = [Head("Measure", numeric=False), *(Head(a["name"]) for a in result["arms"])]
     per = "" if result["kind"] == "audit" else " per arm"
@@ -110,23 +114,50 @@ def measures(result: Row) -> Table:
     return Table("measures", as_table(len(rows), "measure"), caption, heads, rows)
 
 
-def differences(result: Row) -> Table:
-    """Every difference of two arms, with what was decided on and what would settle it."""
+MAIN = ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds")
+"""Measures that have a column of their own."""
+
+
+def main_measures(result: Row) -> list[Row]:
+    """Choose the measures that get a column of their own."""
+    present = {r["metric"] for r in result["headline"]} - ({"gap"} if picked(result) else set())
+    return [m for m in result["metrics"] if (m["name"] in MAIN or m["verdict"]) and m["name"] in present]
+
+
+def headline(result: Row) -> Table:
+    """Lay out arms x measures with n and seeds, as a paper prints them."""
+    found = {(r["metric"], r["arm"]): r for r in result["headline"]}
+    chosen, rows = main_measures(result), []
+    for arm in result["arms"]:
+        own = [found.get((m["name"], arm["name"])) for m in chosen]
+        n = max((r["n"] for r in own if r is not None), default=0)
+        seeds = max((r["seeds"] for r in own if r is not None), default=len(result["seeds"]))
+        line = [Cell(arm["name"]), *(number(m, r) for m, r in zip(chosen, own, strict=True))]
+        rows.append([*line, Cell(TYPOGRAPHIC.count(n)), Cell(str(seeds))])
+    heads = [Head("Model" if result["kind"] == "audit" else "Arm", False)]
+    heads += [Head(m["title"] + _unit(m), term=m["name"]) for m in chosen]
+    caption = f"Headline numbers{_mean(result)}, with 95 % intervals; n test images"
+    return Table("headline", "", caption, [*heads, Head("n", term="n"), Head("Seeds", term="seed")], rows)
+
+
+def differences(result: Row, *, counts: bool = False) -> Table:
+    """Every difference of two arms, with what was decided on and what would settle it; `counts` adds n and seeds."""
     metrics = {m["name"]: m for m in result["metrics"]}
     kept, note = _first([r for r in result["differences"] if r["metric"] in metrics], "differences")
     rows = []
     for row in kept:
         metric = metrics[row["metric"]]
         ratio = ", ratio" if row.get("ratio") else _unit(metric).replace("%", "points")
-        cells = [Cell(metric["title"] + ratio), Cell(f"{row['arm']} against {row['against']}")]
+        title = Cell(metric["title"] + ratio, term=metric["name"])
+        cells = [title, Cell(f"{row['arm']} against {row['against']}")]
         cells.append(number(metric, row, key="estimate"))
         joint = {"estimate": 0.0, "low": row["low_together"], "high": row["high_together"]}
         _, low, high = shown(TYPOGRAPHIC, metric, joint, key="estimate")
         cells.append(
             Cell(f"{low} to {high}") if low and high else Cell("", "no verdict asked" if not row["verdict"] else "none")
         )
-        cells.append(_p(row["p"]))
-        cells.append(_p(row["p_holm"]))
+        cells.append(p_value(row["p"]))
+        cells.append(p_value(row["p_holm"]))
         least = row["detectable"]
         cells.append(
             Cell(TYPOGRAPHIC.about(least, metric["unit"]).removesuffix(" points")) if least is not None else Cell("")
@@ -134,18 +165,20 @@ def differences(result: Row) -> Table:
         cells.append(_needed(row))
         word = row["verdict"] and (row["verdict"] if row["seeds"] >= 3 else "no verdict")
         cells.append(Cell(word or "", row["reason"] or "", CLASSES.get(word or "", "open") if word else ""))
+        cells += [Cell(TYPOGRAPHIC.count(row["n"] or 0)), Cell(str(row["seeds"]))] if counts else []
         rows.append(cells)
     heads = [
         Head("Measure", False),
         Head("Arms", False),
         Head("Difference", term="paired"),
         Head("Together", term="interval"),
-        Head("p"),
-        Head("p, Holm", term="verdict"),
+        Head("p", term="p"),
+        Head("p, Holm", term="p"),
         Head("Detectable", term="detectable"),
         Head("To settle", term="detectable"),
         Head("Verdict", False, "verdict"),
     ]
+    heads += [Head("n", term="n"), Head("Seeds", term="seed")] if counts else []
     caption = (
         "Differences between arms with their own 95 % interval; together: the interval that holds for all"
         " verdicts at once"
@@ -153,7 +186,7 @@ def differences(result: Row) -> Table:
     return Table("differences", as_table(len(result["differences"]), "difference"), caption, heads, rows, note)
 
 
-def _p(value: float | None) -> Cell:
+def p_value(value: float | None) -> Cell:
     return Cell("") if value is None else Cell(TYPOGRAPHIC.p(value).removeprefix("p "))
 
 
@@ -187,8 +220,8 @@ def groups(result: Row) -> Table:
     heads = [
         Head("Label", False),
         *(Head(b, False) for b in by),
-        Head("n"),
-        *(Head(a["name"]) for a in result["arms"]),
+        Head("n", term="n"),
+        *(Head(a["name"], term="group_accuracy") for a in result["arms"]),
     ]
     order = ", lowest first" if result["kind"] == "audit" else ""
     caption = f"Accuracy per group in %{_mean(result)}, with its 95 % interval{order}; n test images"
@@ -219,11 +252,16 @@ def attribute_values(result: Row) -> Table:
     heads = [
         Head("Attribute", False),
         Head("Value", False),
-        Head("n"),
-        *(Head(a["name"]) for a in result["arms"]),
+        Head("n", term="n"),
+        *(Head(a["name"], term="group_accuracy") for a in result["arms"]),
     ]
     caption = f"Accuracy per attribute value in %{_mean(result)}, with its 95 % interval; n test images"
-    return Table("values", "Accuracy per attribute value as a table", caption, heads, rows)
+    note = (
+        ""
+        if len(cells) <= MOST
+        else f"The first {MOST} of {TYPOGRAPHIC.count(len(cells))} values; tables/attribute_values.csv has all."
+    )
+    return Table("values", "Accuracy per attribute value as a table", caption, heads, rows, note)
 
 
 def runs(result: Row) -> Table:
@@ -242,7 +280,7 @@ def runs(result: Row) -> Table:
         Head("Seed", term="seed"),
         *(Head(m["title"] + _unit(m), term=m["name"]) for m in named),
     ]
-    heads += [Head("Seconds"), Head("Run", False), Head("Fingerprint", False, "fingerprint")]
+    heads += [Head("Seconds", term="seconds"), Head("Run", False, "stored"), Head("Fingerprint", False, "fingerprint")]
     return Table("runs", as_table(len(result["runs"]), "run"), "Every run, seed by seed", heads, rows, note)
 
 
@@ -272,12 +310,12 @@ def continuity(result: Row) -> Table:
     heads = [
         Head("Model" if result["kind"] == "audit" else "Arm", False),
         Head("Perturbation", False),
-        Head("Level"),
-        Head("Amount"),
+        Head("Level", term="level"),
+        Head("Amount", term="level"),
         Head("nDS", term="nds"),
         Head("DS", term="ds"),
         Head("Discontinuity rate, %", term="discontinuity_rate"),
-        Head("n"),
+        Head("n", term="n"),
     ]
     over = f"{_mean(result)}, 95 % t interval over seeds" if _mean(result) else ""
     caption = f"Distances per perturbation and level{over}"
@@ -311,7 +349,7 @@ def contingency(result: Row) -> Table:
         if len(cells) <= MOST
         else f"The first {MOST} of {TYPOGRAPHIC.count(len(cells))} groups; tables/data.csv has all."
     )
-    heads = [Head("Label", False), *(Head(b, False) for b in by), *(Head(s) for s in splits)]
+    heads = [Head("Label", False), *(Head(b, False) for b in by), *(Head(s, term="split") for s in splits)]
     return Table("data", "Images per group as a table", "Images per group and split, as built", heads, rows, note)
 
 
@@ -344,8 +382,8 @@ def arms(result: Row) -> Table:
         Head("Paper", False),
         Head("Control arm", False, "control"),
         Head("Model", False),
-        Head("Parameters"),
-        Head("Epochs"),
+        Head("Parameters", term="parameters"),
+        Head("Epochs", term="epochs"),
         Head("Changes", False),
         Head("Fingerprint", False, "fingerprint"),
     ]

@@ -10,6 +10,8 @@ from biaskit.telling.numbers import Numbers
 Result = Mapping[str, Any]
 Row = Mapping[str, Any]
 
+KINDS = ("audit", "comparison", "sweep")
+"""Results in the layout of a comparison."""
 BETTER, WORSE, SAME, OPEN, NONE = "better", "worse", "no relevant difference", "inconclusive", "no verdict"
 IDENTICAL, SIGN = "identical predictions", "changed sign"  # what `reason` contains in the two special cases
 ACCURACY = "average_accuracy"
@@ -46,6 +48,16 @@ def headline(result: Result, metric: str, arm: str) -> Row | None:
     return next((r for r in rows if r["value"] is not None), None)
 
 
+def picked(result: Result) -> Row | None:
+    """Give the gap of the deciding attribute where it is the largest of several: the test then speaks of all values.
+
+    Beside it the gap of the headline, of two values fixed beforehand, says little.
+    """
+    decided = result["reliance"]["attribute"]
+    rows = (r for r in result.get("gaps") or [] if r["attribute"] == decided and r["picked"])
+    return next((r for r in rows if r["value"] is not None), None)
+
+
 def interval(row: Row, margin: float | None) -> tuple[float, float] | None:
     """Choose the interval to tell beside a verdict: the joint one, or the pair's own, whichever shows the
     verdict.
@@ -67,6 +79,11 @@ def interval(row: Row, margin: float | None) -> tuple[float, float] | None:
 def title(result: Result, metric: str) -> str:
     """Give the name of a metric as people read it."""
     return next((cast("str", m["title"]) for m in result["metrics"] if m["name"] == metric), metric)
+
+
+def words_of(result: Result, attribute: str) -> str:
+    """Name an attribute as people read it."""
+    return str(result["data"].get("words", {}).get(attribute, attribute))
 
 
 def brackets(low: str, high: str) -> str:
@@ -95,15 +112,15 @@ def told(row: Row, unit: str, numbers: Numbers, key: str = "value") -> str:
     return f"{value} {unit}{brackets(low, high)}"
 
 
-def against_chance(row: Row, alpha: float, beyond: tuple[str, str], numbers: Numbers) -> str:
+def against_chance(row: Row, alpha: float, beyond: tuple[str, str], numbers: Numbers, after: str = "") -> str:
     """Say how a gap stands against the noise floor, as the end of a sentence.
 
     The shuffles speak of the answers at hand, the interval of others too: where they disagree, `beyond` says what
-    each speaks of.
+    each speaks of. `after` is said of p.
     """
     if row.get("noise") is None or row.get("p") is None:
         return ""
-    chance = f"chance alone gives about {numbers.of(row['noise'], 'points')[0]}, {numbers.p(row['p'])}"
+    chance = f"chance alone gives about {numbers.of(row['noise'], 'points')[0]}, {numbers.p(row['p'])}{after}"
     if row["p"] > alpha:
         return f"; no difference larger than chance was found ({chance})"
     if row["low"] is not None and row["low"] <= 0 <= row["high"]:

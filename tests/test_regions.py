@@ -1,0 +1,286 @@
+"""Regions: gradients against finite differences, fixed points in closed form, designed holes, and what goes wrong."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from biaskit.errors import DataError, SpecError
+from biaskit.regions import METHODS, find_regions, srvr
+from biaskit.regions._bounds import Settings, descent
+
+DOUBLE = torch.float64
+
+
+class Multilinear:
+    """A random multilinear function of n variables: the trapezoid rule is exact for it."""
+
+    def __init__(self, n, seed=0):
+        self.n = n
+        self.powers = torch.tensor(list(itertools.product((0.0, 1.0), repeat=n)), dtype=DOUBLE)
+        self.weights = torch.randn(2**n, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
+
+    def __call__(self, u):
+        terms = torch.where(self.powers.bool(), u[..., None, :], torch.ones_like(u[..., None, :])).prod(-1)
+        return terms @ self.weights
+
+    def integral(self, a, b):
+        """The exact integral, term by term: x gives (b^2 - a^2) / 2 and 1 gives b - a."""
+        parts = torch.where(self.powers.bool(), (b**2 - a**2) / 2, b - a)
+        return parts.prod(-1) @ self.weights
+
+    def evaluate(self, points, slopes):
+        at = points.detach().requires_grad_(slopes)
+        values = self(at)
+        return values.detach(), torch.autograd.grad(values.sum(), at)[0] if slopes else None
+
+
+def loss(f, a, b, method, *, alpha, beta, lam):
+    r = b - a
+    rim = alpha * r / 2
+    inner, outer = f.integral(a, b), f.integral(a - rim, b + rim)
+    price = lam / 2 * (r**2).sum()
+    return {
+        "naive": -inner + price,
+        "trap": -inner + price,
+        "level": -(inner - 0.4 * r.prod()),
+        "oir_b": outer - 2 * inner,
+        "oir_w": beta / alpha * outer - (1 + beta / alpha) * inner,
+    }[method]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_gradient_is_that_of_finite_differences(method, n):
+    f, beta = Multilinear(n, seed=n), 0.3 / (2 * n - 1)
+    # OIR_W is the limit of a thin rim.
+    alpha = 1e-4 if method == "oir_w" else 0.05
+    generator = torch.Generator().manual_seed(10 + n)
+    a = torch.rand(n, generator=generator, dtype=DOUBLE)
+    b = a + 0.2 + torch.rand(n, generator=generator, dtype=DOUBLE)
+    settings = Settings(method, alpha, beta, 0.1, 0.4, 1, False, 16)
+    da, db = descent(f.evaluate, a[None], b[None], settings, 0)
+    h = 1e-6
+    for axis in range(n):
+        e = torch.zeros(n, dtype=DOUBLE)
+        e[axis] = h
+        options = {"alpha": alpha, "beta": beta, "lam": 0.1}
+        low = (loss(f, a + e, b, method, **options) - loss(f, a - e, b, method, **options)) / (2 * h)
+        up = (loss(f, a, b + e, method, **options) - loss(f, a, b - e, method, **options)) / (2 * h)
+        close = 1e-3 if method == "oir_w" else 1e-7
+        assert da[0, axis].item() == pytest.approx(low.item(), abs=close)
+        assert db[0, axis].item() == pytest.approx(up.item(), abs=close)
+
+
+def test_face_means_are_integrals_over_the_area_and_the_price_is_not():
+    f = Multilinear(3)
+    a, b = torch.full((1, 3), 0.1, dtype=DOUBLE), torch.tensor([[0.3, 0.5, 0.9]], dtype=DOUBLE)
+    r, area = b - a, torch.tensor([[0.4 * 0.8, 0.2 * 0.8, 0.2 * 0.4]], dtype=DOUBLE)
+    for method in METHODS:
+        means = descent(f.evaluate, a, b, Settings(method, 0.05, 0.1, 0.0, 0.4, 1, True, 16), 0)
+        whole = descent(f.evaluate, a, b, Settings(method, 0.05, 0.1, 0.0, 0.4, 1, False, 16), 0)
+        assert torch.allclose(means[0] * area, whole[0], atol=1e-12)
+        assert torch.allclose(means[1] * area, whole[1], atol=1e-12)
+    priced = descent(f.evaluate, a, b, Settings("naive", 0.05, 0.1, 2.0, 0.4, 1, True, 16), 0)[0]
+    free = descent(f.evaluate, a, b, Settings("naive", 0.05, 0.1, 0.0, 0.4, 1, True, 16), 0)[0]
+    assert torch.allclose(priced, free - 2.0 * r)
+
+
+def bump(width, center=0.5):
+    return lambda job, u: torch.exp(-((u - center) ** 2).sum(1) / (2 * width**2))
+
+
+def start(n=1, jobs=1, at=0.5):
+    return torch.full((jobs, n), at, dtype=DOUBLE)
+
+
+def half(found, job=0):
+    return ((found.upper - found.lower)[job] / 2).tolist()
+
+
+def test_level_stops_where_the_bump_has_the_level():
+    for level in (0.3, 0.5, 0.8):
+        found = find_regions(bump(0.1), start(), level=level)
+        assert half(found)[0] == pytest.approx(0.1 * math.sqrt(2 * math.log(1 / level)), abs=1e-4)
+        assert found.status == ("found",)
+
+
+def test_naive_stops_where_the_bump_equals_the_price_of_its_size():
+    # In units of the range: f(c) = 2 lam c. methods.md: lam .01, s 30 gives 30.162 on a range of 360.
+    found = find_regions(bump(30 / 360), start(), method="naive", lam=0.01 * 360, steps=4000)
+    assert half(found)[0] * 360 == pytest.approx(30.162, abs=0.01)
+    flat = find_regions(lambda job, u: torch.full_like(u[:, 0], 0.9), start(), method="naive", lam=1.5, steps=4000)
+    assert half(flat)[0] == pytest.approx(0.9 / 1.5 / 2, abs=1e-3)
+
+
+def test_oir_w_with_the_sign_of_the_released_code_stops_at_the_top_of_a_slope():
+    s = 0.1
+    found = find_regions(bump(s), start(), method="oir_w", beta=0.3, grad_sign=-1, steps=4000)
+    assert half(found)[0] == pytest.approx(s * math.sqrt(0.7 / 0.3), abs=1e-3)
+
+
+def test_as_derived_oir_grows_as_long_as_there_is_confidence():
+    found = find_regions(bump(0.05), start(), method="oir_w", beta=0.3, grad_sign=1)
+    edge = bump(0.05)(None, found.upper.clamp(max=1)).item()
+    assert edge < 0.02
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+def test_a_plateau_is_found_in_any_dimension(n):
+    def plateau(job, u):
+        # 0.9 on [.25, .75]^n with slopes of some hundredths of the range.
+        return 0.9 * torch.sigmoid((0.25 - (u - 0.5).abs()) / 0.01).prod(1)
+
+    for method in ("level", "oir_w"):
+        found = find_regions(plateau, start(n), method=method, level=0.45)
+        assert found.lower[0].tolist() == pytest.approx([0.25] * n, abs=0.05)
+        assert found.upper[0].tolist() == pytest.approx([0.75] * n, abs=0.05)
+        inside = found.inside(plateau, samples=512)
+        assert 0.8 < inside.mean[0] <= 0.9
+    if n >= 3:
+        paper = find_regions(plateau, start(n), method="naive", face_means=False, steps=200)
+        assert paper.volume[0] < 0.01
+
+
+def test_the_order_of_parameters_does_not_matter():
+    tilted = lambda job, u: torch.exp(-((u[:, 0] - 0.5) ** 2) / 0.02 - (u[:, 1] - 0.4) ** 2 / 0.005)  # noqa: E731
+    turned = lambda job, u: tilted(job, u.flip(1))  # noqa: E731
+    first = find_regions(tilted, torch.tensor([[0.5, 0.45]], dtype=DOUBLE))
+    second = find_regions(turned, torch.tensor([[0.45, 0.5]], dtype=DOUBLE))
+    assert torch.allclose(first.lower.flip(1), second.lower)
+    assert torch.allclose(first.upper.flip(1), second.upper)
+
+
+def test_a_constant_fills_the_domain_or_collapses():
+    for confidence, status, volume in ((0.7, "found", 1.0), (0.3, "collapsed", 0.0)):
+        found = find_regions(lambda job, u, c=confidence: torch.full_like(u[:, 0], c), start(2, 3), level=0.5)
+        assert set(found.status) == {status}
+        assert found.volume.tolist() == pytest.approx([volume] * 3)
+
+
+def test_nine_dimensions_take_random_points_of_faces():
+    wide = lambda job, u: ((u - 0.5).abs() < 0.3).double().prod(1)  # noqa: E731
+    found = find_regions(wide, start(9), steps=150)
+    assert found.lower[0].tolist() == pytest.approx([0.2] * 9, abs=0.05)
+    with pytest.raises(SpecError, match="512 corners"):
+        find_regions(wide, start(9), method="oir_w")
+
+
+def test_a_designed_hole_is_found():
+    # Corners pass by a hole that is smaller than a step and off every diagonal of the box.
+    center = torch.tensor([0.62, 0.41], dtype=DOUBLE)
+    hole = lambda job, u: 1.0 - ((u - center).abs() < 0.05).double().prod(1)  # noqa: E731
+    found = find_regions(hole, torch.tensor([[0.3, 0.3]], dtype=DOUBLE))
+    inside = found.inside(hole, samples=1024)
+    assert found.volume[0] == pytest.approx(1.0)
+    assert inside.holes[0] == pytest.approx(0.01, abs=0.004)
+    assert inside.lowest[0] == 0.0
+    assert inside.satisfied(0.05, 0.05).tolist() == [True]
+    assert inside.satisfied(0.001, 0.05).tolist() == [False]
+
+
+def test_jobs_of_a_batch_do_not_see_each_other():
+    centers = torch.tensor([0.3, 0.5, 0.6], dtype=DOUBLE)
+    many = lambda job, u: torch.exp(-((u[:, 0] - centers[job]) ** 2) / 0.02)  # noqa: E731
+    together = find_regions(many, centers[:, None], batch=5)
+    for place in range(3):
+        alone = find_regions(lambda job, u, p=place: many(job + p, u), centers[place : place + 1, None])
+        assert torch.allclose(together.lower[place], alone.lower[0])
+        assert torch.allclose(together.upper[place], alone.upper[0])
+
+
+def test_what_cannot_be_searched_says_so():
+    def mixed(job, u):
+        value = torch.where(job == 0, 0.1, 0.9).double()
+        return torch.where((job == 2) & (u[:, 0] > 0.55), torch.nan, value)
+
+    found = find_regions(mixed, start(1, 3), least=0.5)
+    assert found.status == ("wrong at the start", "found", "not a number")
+    assert found.steps[0] == 0
+    assert found.volume[:2].tolist() == [0.0, 1.0]
+    assert np.isnan(found.volume[2])
+    assert np.isnan(found.inside(mixed).mean[[0, 2]]).all()
+    assert found.lower[0].isnan().all()
+    whole = find_regions(lambda job, u: torch.full_like(u[:, 0], torch.nan), start())
+    assert whole.status == ("not a number",)
+
+
+def test_a_search_that_is_cut_short_says_so():
+    found = find_regions(bump(0.1), start(), steps=5)
+    assert found.status == ("unfinished",)
+    assert 0 < found.volume[0] < 0.1
+
+
+def test_without_projection_boxes_leave_the_domain_and_only_what_is_inside_counts():
+    found = find_regions(lambda job, u: torch.full_like(u[:, 0], 0.9), start(at=0.9), project=False, steps=100)
+    assert found.upper.item() > 1.0
+    assert found.volume[0] == pytest.approx(1.0 - found.lower.item())
+
+
+def test_physical_units_scale_the_search_and_not_the_answer():
+    # A hundredth of the rate and of the price on a range of a hundred: the same box.
+    shares = find_regions(bump(0.1), start(), method="naive", lam=1.0, rate=0.005)
+    degrees = find_regions(
+        bump(0.1), start(), method="naive", lam=0.01, rate=0.5, half_width=1.0, lengths=[100.0], project=False
+    )
+    assert torch.allclose(shares.lower, degrees.lower, atol=1e-9)
+    assert degrees.trace.max() < 1
+
+
+def test_the_trace_runs_from_the_first_box_to_the_last():
+    found = find_regions(bump(0.1), start(2, 4), steps=300)
+    assert found.trace.shape[1:] == (4, 2, 2)
+    assert len(found.trace) <= 52
+    assert torch.equal(found.trace[-1, :, 0], found.lower)
+    assert found.trace[0, 0, 0].tolist() == pytest.approx([0.49, 0.49])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "levle"}, "did you mean level"),
+        ({"steps": 0}, "above 0"),
+        ({"half_width": 0.7}, "half_width"),
+        ({"method": "oir_w", "beta": 2.0}, "beta < 2"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(SpecError, match=message):
+        find_regions(bump(0.1), start(), **options)
+
+
+def test_starts_out_of_the_domain():
+    with pytest.raises(DataError, match=r"start 1 is \[1\.5\]"):
+        find_regions(bump(0.1), torch.tensor([[0.5], [1.5]]))
+    with pytest.raises(DataError, match=r"start 0 is \[nan\]"):
+        find_regions(bump(0.1), torch.tensor([[torch.nan]]))
+    with pytest.raises(DataError, match="shape"):
+        find_regions(bump(0.1), torch.zeros(3))
+
+
+def test_srvr_draws_objects_not_regions():
+    rng = np.random.default_rng(0)
+    levels = rng.uniform(0.1, 0.5, 10)
+    volumes, objects = np.repeat(levels, 8), np.repeat(np.arange(10), 8)
+    found = srvr(volumes, objects)
+    assert found.value == pytest.approx(levels.mean())
+    # Eight copies of a number are one: the interval is about that of a t interval over ten.
+    half_width = 2.262 * levels.std(ddof=1) / math.sqrt(10)
+    assert (found.high - found.low) / 2 == pytest.approx(half_width, rel=0.15)
+    assert srvr(volumes[:8], objects[:8]).objects == 1
+    assert np.isnan(srvr(volumes[:8], objects[:8]).low)
+    assert srvr([np.nan, 0.2, 0.4], [0, 1, 2]).undefined == 1
+    assert np.isnan(srvr([np.nan], [0]).value)
+    with pytest.raises(DataError):
+        srvr([0.1, 0.2], [0])
+
+
+def test_the_interval_of_srvr_covers():
+    rng, hits = np.random.default_rng(1), 0
+    for _ in range(300):
+        levels = np.clip(rng.normal(0.3, 0.1, 10), 0, 1)
+        found = srvr(levels, np.arange(10), draws=500, generator=rng)
+        hits += found.low <= 0.3 <= found.high
+    assert hits / 300 > 0.91
