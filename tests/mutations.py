@@ -157,8 +157,8 @@ MUTATIONS = (
     ),
     Mutation(
         "data.py",
-        "np.ascontiguousarray(chunk.numpy()).data",
-        "np.ascontiguousarray(chunk.numpy()[:1]).data",
+        "else ():\n                digest.update(np.ascontiguousarray(chunk.numpy()).data)",
+        "else ():\n                digest.update(np.ascontiguousarray(chunk.numpy()[:1]).data)",
         "test_data.py test_contracts.py",
     ),
     # Attacks

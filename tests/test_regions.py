@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from biaskit.errors import DataError, SpecError
 from biaskit.regions import METHODS, find_regions, srvr
@@ -275,6 +277,15 @@ def test_srvr_draws_objects_not_regions():
     assert np.isnan(srvr([np.nan], [0]).value)
     with pytest.raises(DataError):
         srvr([0.1, 0.2], [0])
+
+
+def test_percentiles_are_taken_further_out_for_few_objects():
+    each = np.asarray([0.1, 0.2, 0.4, 0.5])
+    means = each[np.random.default_rng(0).integers(0, 4, (2000, 4))].mean(axis=1)
+    tail = norm.cdf(-math.sqrt(4 / 3) * student.ppf(0.975, 3))
+    found = srvr(each, np.arange(4))
+    assert [found.low, found.high] == pytest.approx(np.quantile(means, [tail, 1 - tail]).tolist())
+    assert found.low < np.quantile(means, 0.025)
 
 
 def test_the_interval_of_srvr_covers():

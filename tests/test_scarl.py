@@ -110,6 +110,7 @@ def test_structure_is_zero_for_the_words_turned_shifted_and_scaled(words, genera
 def test_structure_reads_the_labels_that_are_there_twice(words):
     labels = torch.tensor([0, 0, 2, 2, 3, 3, 4])
     views = words[labels] + 0.01
+    views[-1] = -views[-1]  # alone of its label, and far off
     assert structure(views, labels, words).item() == pytest.approx(0.0, abs=1e-12)
     assert structure(views[:4], labels[:4], words).item() == 0.0
 

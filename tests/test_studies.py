@@ -779,7 +779,9 @@ def test_ctrl_c_keeps_what_is_finished(call, card, monkeypatch, tmp_path):
 def test_list_and_show(call):
     done = call("list", "studies")
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        name for one in ("dong2019", "hamdi2020", "scarl", WU) for name in [one, *(f"{one}-{item.name}" for item in find_study(one)[1])]
+        name
+        for one in ("dong2019", "hamdi2020", "scarl", WU)
+        for name in [one, *(f"{one}-{item.name}" for item in find_study(one)[1])]
     ]
     assert re.search(r"wu2021-table2 +Table 2: robust accuracy", done.stdout)
     assert call("list", "study").stdout == done.stdout
