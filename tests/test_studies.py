@@ -876,3 +876,34 @@ def test_two_items_of_one_name_and_an_arm_that_is_not_there():
         load_card("study", text, "mine.toml")
     with pytest.raises(SpecError, match="no arm 'nope' in wu2021; it has adv, adv-semcont, aug"):
         plan_study("wu2021-fig1", set=["nope:stage.0.epochs=1"])
+
+
+@pytest.mark.parametrize(
+    ("study", "item", "measure", "arm", "value"),
+    [
+        ("hamdi2020", "table1", "srvr_oir_b", "resnet18", 0.1758),
+        ("hamdi2020", "table1", "clean", "inception", 0.7745),
+        ("scarl", "table", "pgd", "scarl", 0.5424),
+        ("scarl", "table", "clean", "trades", 0.8241),
+    ],
+)
+def test_published_numbers_of_rates_are_shares(study, item, measure, arm, value):
+    card, items = find_study(study)
+    assert card.measure[measure].unit == "%"
+    assert next(one for one in items if one.name == item).published[measure][arm] == value
+
+
+@pytest.mark.smoke
+def test_all_of_hamdi2020_on_rendered_objects(call, tmp_path):
+    told, pictures, _ = whole_study(call, tmp_path, "hamdi2020")
+    assert len(told["runs"]) == 4 * 3
+    assert pictures == {"maps"}
+    assert len(told["claims"]) == 8
+
+
+@pytest.mark.smoke
+def test_all_of_scarl_on_drawn_shapes(call, tmp_path):
+    told, pictures, _ = whole_study(call, tmp_path, "scarl")
+    assert len(told["runs"]) == 8 * 3
+    assert pictures == {"fig2"}
+    assert len(told["claims"]) == 10
