@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from biaskit.analyzers._units import KINDS
 from biaskit.attacks._fgsm import fgsm
 from biaskit.attacks._pgd import pgd
 from biaskit.errors import UnsupportedModel
@@ -28,7 +29,7 @@ BATCH = 256
 
 def kinds_of_images(attack: Against) -> tuple[str, ...]:
     """How images are shown."""
-    return ("natural",) if attack == "none" else ("natural", "adversarial")
+    return KINDS[:1] if attack == "none" else KINDS
 
 
 def seen_by(
@@ -64,7 +65,7 @@ def _images(
     labels = torch.from_numpy(subject.dataset.labels)
     generator = torch_generator(0, "class features", attack, device=subject.device)
     for part, images in subject.batches(rows, BATCH):
-        if kind == "natural":
+        if kind == KINDS[0]:
             yield images
             continue
         right = labels[torch.from_numpy(part)].to(images.device)

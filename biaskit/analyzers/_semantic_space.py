@@ -94,12 +94,9 @@ class Confident:
         self._rows = rows
         self._labels = torch.from_numpy(subject.dataset.labels)[rows].to(subject.device)
         self._channels = subject.dataset.images.shape[0]
-        #: Points that were looked at.
-        self.asked = 0
 
     def logits(self, jobs: Tensor, u: Tensor) -> Tensor:
         """Logits (m, K) of jobs (m,) at points (m, n)."""
-        self.asked += len(jobs)
         images = self._space.show(self._rows[jobs.cpu()], u)[:, : self._channels]
         found: Tensor = self._model(images).float()
         if found.ndim != 2:

@@ -76,6 +76,19 @@ Analyzers = Annotated[
 Margin = Annotated[
     float | None, typer.Option(help="The largest difference that does not matter: 0.005 is half a point.")
 ]
+Split = Annotated[
+    str | None, typer.Option("--split", help="The split that is the test set. Default: test, else val, else all.")
+]
+Attributes = Annotated[
+    str | None,
+    typer.Option("--attributes", help="For a folder of images: a CSV with a line per file and a column per attribute."),
+]
+Drop = Annotated[
+    bool, typer.Option("--drop", help="Leave out files without attributes, and attributes without a file.")
+]
+SkipCorrupt = Annotated[
+    bool, typer.Option("--skip-corrupt", help="Leave out images that cannot be decoded; they are counted and named.")
+]
 Images = Annotated[bool, typer.Option("--images/--no-images", help="Pictures of the data in the report, or none.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of text.")]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="Bit-equal repetitions on CUDA, at some cost.")]

@@ -9,7 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from biaskit.cli._common import Analyzers, AsJson, Device, Images, On, Out, guarded, named, say, typed
+from biaskit.cli._common import (
+    Analyzers,
+    AsJson,
+    Attributes,
+    Device,
+    Drop,
+    Images,
+    On,
+    Out,
+    SkipCorrupt,
+    Split,
+    guarded,
+    named,
+    say,
+    typed,
+)
 
 if TYPE_CHECKING:
     from biaskit._audit import Audit
@@ -34,17 +49,10 @@ def audit(
         list[str] | None,
         typer.Option("--set", help="What an analyzer does: analyzer.NAME.OPTION=VALUE."),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="The split that is the test set. Default: test, else val.")] = None,
-    attributes: Annotated[
-        str | None, typer.Option(help="CSV file of attributes for a folder of images, one row per file.")
-    ] = None,
-    drop: Annotated[
-        bool, typer.Option("--drop", help="Leave out files without attributes, and attributes without a file.")
-    ] = False,
-    skip_corrupt: Annotated[
-        bool,
-        typer.Option("--skip-corrupt", help="Leave out images that cannot be decoded; they are counted and named."),
-    ] = False,
+    split: Split = None,
+    attributes: Attributes = None,
+    drop: Drop = False,
+    skip_corrupt: SkipCorrupt = False,
     weights: Annotated[
         str | None, typer.Option(help="Weights for the network: .safetensors, or a state dict in .pt.")
     ] = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from biaskit.cli._common import complete_datasets, guarded, say
+from biaskit.cli._common import Attributes, Drop, SkipCorrupt, Split, complete_datasets, guarded, say
 
 __all__ = ["convert"]
 
@@ -33,30 +33,21 @@ def convert(
     attribute: Annotated[
         str | None, typer.Option(help="For lff and domainbed: the attribute; default: the first of the groups.")
     ] = None,
-    attributes: Annotated[
-        str | None,
-        typer.Option(help="For a folder of images: a table with a line per file and a column per attribute."),
-    ] = None,
+    attributes: Attributes = None,
     size: Annotated[
         int | None, typer.Option(min=1, help="Side in pixels: the shorter side is resized, the center cut out.")
     ] = None,
     resize: Annotated[
         int | None, typer.Option(min=1, help="What the shorter side is resized to before the cut; default: --size.")
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="The split that is the test set; default: test, else val, else all.")
-    ] = None,
+    split: Split = None,
     label: Annotated[str | None, typer.Option(help="The column of labels; default: label or y.")] = None,
     group_by: Annotated[
         str | None, typer.Option(help="The attributes that make the groups, with commas; default: all.")
     ] = None,
     layout: Annotated[str | None, typer.Option(help="The layout of DATA, where it would be taken for another.")] = None,
-    drop: Annotated[
-        bool, typer.Option("--drop", help="Leave out files without attributes, and attributes without a file.")
-    ] = False,
-    skip_corrupt: Annotated[
-        bool, typer.Option("--skip-corrupt", help="Leave out images that cannot be read; they are counted and named.")
-    ] = False,
+    drop: Drop = False,
+    skip_corrupt: SkipCorrupt = False,
 ) -> None:
     """Write a data set in the layout of another tool, and without loss: biaskit reads it back as it was."""
     import shlex

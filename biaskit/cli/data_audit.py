@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from biaskit.cli._common import AsJson, Images, Out, complete_datasets, guarded, say, typed
+from biaskit.cli._common import (
+    AsJson,
+    Attributes,
+    Drop,
+    Images,
+    Out,
+    SkipCorrupt,
+    Split,
+    complete_datasets,
+    guarded,
+    say,
+    typed,
+)
 
 __all__ = ["data_audit"]
 
@@ -21,17 +33,10 @@ def data_audit(
             autocompletion=complete_datasets,
         ),
     ],
-    split: Annotated[str | None, typer.Option(help="The split that is the test set. Default: test, else val.")] = None,
-    attributes: Annotated[
-        Path | None, typer.Option(help="CSV file of attributes for a folder of images, one row per file.")
-    ] = None,
-    drop: Annotated[
-        bool, typer.Option("--drop", help="Leave out files without attributes, and attributes without a file.")
-    ] = False,
-    skip_corrupt: Annotated[
-        bool,
-        typer.Option("--skip-corrupt", help="Leave out images that cannot be decoded; they are counted and named."),
-    ] = False,
+    split: Split = None,
+    attributes: Attributes = None,
+    drop: Drop = False,
+    skip_corrupt: SkipCorrupt = False,
     size: Annotated[int | None, typer.Option(min=1, help="Side in pixels, where the images differ in size.")] = None,
     near: Annotated[
         float,
