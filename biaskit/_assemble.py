@@ -16,11 +16,20 @@ import torch
 import biaskit
 from biaskit._examples import data_uri, twin_examples, worst_examples
 from biaskit._train import Machine
+from biaskit.analyzers._semantic_map import MEAN_OF_ARMS, maps_of_arms
 from biaskit.data import TWIN
 from biaskit.describe import association, contingency, sprite
 from biaskit.disk import plain
 from biaskit.evidence import ArmEvidence, Ground, measures_of, seed_interval
-from biaskit.measures import attribute_gaps, attribute_values, group_rows, headline, metrics_of
+from biaskit.measures import (
+    SEMANTIC,
+    attribute_gaps,
+    attribute_values,
+    group_rows,
+    headline,
+    metrics_of,
+    semantic_per_image,
+)
 from biaskit.recipes import Arm, fingerprint
 from biaskit.results import Result
 from biaskit.runs import Run
@@ -61,7 +70,7 @@ def assemble(
     seeds = sorted({run.seed for run, _ in runs}) or list(evidence[0].seeds)
     heads = [row for one in evidence for row in headline(one, ground)]
     present = {row["metric"] for row in heads}
-    metrics = [vars(metric) for metric in metrics_of(ground) if metric.name in present]
+    metrics = [vars(metric) for metric in metrics_of(ground, evidence) if metric.name in present]
     words = dataset.card.get("words", {})
     attribute = ground.attribute or ""
     lowest = next(row["group"] for row in heads if row["metric"] == "worst_group_accuracy")
@@ -214,8 +223,10 @@ def _analyses(evidence: Sequence[ArmEvidence]) -> list[dict[str, Any]]:
 
 def _histograms(results: Mapping[str, Result], bins: int = 20) -> list[dict[str, Any]]:
     """How the units of every arm scatter, all seeds together, in each measure that the table has the mean of."""
-    tables = {arm: one.details for arm, one in results.items() if one.details is not None}
-    found = []
+    tables = {arm: one.details for arm, one in results.items() if one.details is not None and "unit" in one.details}
+    found: list[dict[str, Any]] = []
+    if not tables:
+        return found
     columns = next(iter(results.values())).columns
     for column in columns:
         there = all(column.name in table and table[column.name].dtype.kind in "fiu" for table in tables.values())
@@ -238,11 +249,16 @@ def _histograms(results: Mapping[str, Result], bins: int = 20) -> list[dict[str,
 
 
 def gallery(evidence: Sequence[ArmEvidence]) -> list[dict[str, Any]]:
-    """The pictures of the first seed of every arm; columns that all arms share are taken once."""
+    """The pictures of the first seed of every arm, maps of all seeds; columns that all arms share are taken once."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
+    maps = {one.name: one.results["semantic_map"] for one in evidence if "semantic_map" in one.results}
+    for arm, picture in maps_of_arms(maps) if len(maps) > 1 else ():
+        place = {"analyzer": "semantic_map", "figure": picture.figure, "row": picture.row}
+        entry = {**place, "column": arm, "shared": arm == MEAN_OF_ARMS, "caption": picture.caption}
+        found[(*place.values(), arm)] = {**entry, "image": data_uri(picture.pixels)}
     for one in evidence:
         for name, result in one.results.items():
-            for picture in result.pictures:
+            for picture in () if name == "semantic_map" and len(maps) > 1 else result.pictures:
                 place = {"analyzer": name, "figure": picture.figure, "row": picture.row}
                 column = picture.column or one.name
                 entry = {**place, "column": column, "shared": bool(picture.column), "caption": picture.caption}
@@ -268,6 +284,7 @@ def _run(run: Run, arm: ArmEvidence, ground: Ground) -> dict[str, Any]:
         "gap": correct @ gap.coefficients if gap is not None and np.any(gap.coefficients) else None,
         "worst_group_accuracy": rates.min() if enough.any() else None,
         "nds": nds.iloc[0].mean() if nds is not None else None,
+        **{name: one.iloc[0].mean() for name in SEMANTIC if (one := semantic_per_image(arm, name)) is not None},
         "loss": float(run.history["loss"].iloc[-1]),
         "seconds": run.seconds,
         "fingerprint": run.fingerprint,

@@ -1,4 +1,4 @@
-"""Differences of arms: every pair in every metric, and the verdicts of the two that carry one."""
+"""Differences of arms: every pair in every metric, and the verdicts of those that carry one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from biaskit import stats
 from biaskit.evidence import ArmEvidence, Ground
-from biaskit.measures import metrics_of
+from biaskit.measures import SEMANTIC, metrics_of, semantic_per_image
 
 __all__ = ["differences", "linear_difference"]
 
@@ -23,18 +23,19 @@ def differences(
     margin: float | None = None,
     looks: int = 1,
 ) -> list[dict[str, Any]]:
-    """Every pair of arms in every metric that can be compared; verdicts for the reliance metric and accuracy.
+    """Every pair of arms in every metric that can be compared; verdicts for the reliance metric and accuracy, and for
+    SRVR and the confidence over a semantic map where these were asked for.
 
-    The family of verdicts is both metrics times all pairs, fixed before looking; everything else shows its interval
+    The family of verdicts is these metrics times all pairs, fixed before looking; everything else shows its interval
     and no verdict word.
     """
     pairs = [
         (a, b) for a, b in itertools.combinations(evidence, 2) if reference is None or reference in (a.name, b.name)
     ]
     pairs = [(b, a) if b.name == reference else (a, b) for a, b in pairs]
-    metrics = {metric.name: metric for metric in metrics_of(ground)}
+    metrics = {metric.name: metric for metric in metrics_of(ground, evidence)}
     found: list[tuple[str, ArmEvidence, ArmEvidence, stats.Difference, dict[str, Any]]] = []
-    for name in ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds", "ds"):
+    for name in ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", *SEMANTIC, "nds", "ds"):
         if name not in metrics:
             continue
         for a, b in pairs:
@@ -90,11 +91,16 @@ def _difference(
             *tables, ground.groups, ground.splits, a.seeds, b.seeds, predictions=answers
         )
         return found, {}
-    wide = [one.per_image("continuity", name, perturbation="all", level=1) for one in (a, b)]
+    if name in SEMANTIC:
+        wide = [semantic_per_image(one, name) for one in (a, b)]
+    else:
+        wide = [one.per_image("continuity", name, perturbation="all", level=1) for one in (a, b)]
     if wide[0] is None or wide[1] is None:
         return None
     rows = wide[0].columns.intersection(wide[1].columns)
     values = [one[rows].to_numpy(float) for one in wide if one is not None]
+    if name in SEMANTIC:
+        return stats.difference(values[0], values[1], None, None, a.seeds, b.seeds, floor=False), {}
     if name == "nds":
         return stats.difference(values[0], values[1], None, None, a.seeds, b.seeds, floor=False), {"unbounded": True}
     ratio = stats.log_ratio(values[0], values[1], None, a.seeds, b.seeds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,17 @@ from biaskit.contrast import Contrast, contrast
 from biaskit.evidence import ArmEvidence, Ground, seed_interval
 from biaskit.rng import numpy_generator
 
-__all__ = ["Metric", "attribute_gaps", "attribute_values", "group_rows", "headline", "metrics_of", "permuted_gap"]
+__all__ = [
+    "SEMANTIC",
+    "Metric",
+    "attribute_gaps",
+    "attribute_values",
+    "group_rows",
+    "headline",
+    "metrics_of",
+    "permuted_gap",
+    "semantic_per_image",
+]
 
 Floats = npt.NDArray[np.float64]
 #: Smallest and largest value of the metrics that are no rates.
@@ -35,6 +46,32 @@ class Metric:
     meaning: str
     verdict: bool = False
 
+
+#: Metrics of analyzers that are compared like accuracy where they were asked for: the analyzer, its column per image,
+#: and the columns of the condition; the first one that was asked for is the one that arms are compared by.
+SEMANTIC = {
+    "srvr": ("semantic_regions", "volume", ("method", "level")),
+    "map_confidence": ("semantic_map", "confidence", ()),
+}
+
+_ASKED = (
+    Metric(
+        "srvr",
+        "SRVR",
+        "%",
+        "higher",
+        "semantic robustness volume ratio: mean share of the domain that regions cover, by the first method and level",
+        True,
+    ),
+    Metric(
+        "map_confidence",
+        "confidence over the map",
+        "%",
+        "higher",
+        "mean confidence in the label over the grid of the semantic map",
+        True,
+    ),
+)
 
 _MORE = (
     Metric(
@@ -98,8 +135,11 @@ _MORE = (
 )
 
 
-def metrics_of(ground: Ground) -> list[Metric]:
-    """The metrics in the order of display; the two that carry verdicts are marked."""
+def metrics_of(ground: Ground, arms: Sequence[ArmEvidence] = ()) -> list[Metric]:
+    """The metrics in the order of display; those that carry verdicts are marked.
+
+    Those of :data:`SEMANTIC` are there where these arms were measured in them.
+    """
     gap, decides = ground.gap, ground.reliance
     words = ground.dataset.card.get("words", {}).get(ground.attribute or "", ground.attribute)
     found = []
@@ -114,7 +154,8 @@ def metrics_of(ground: Ground) -> list[Metric]:
     if gap is not None:
         meaning = f"accuracy on {gap.plus} minus accuracy on {gap.minus}, standardized over labels; 0 is best"
         found.append(Metric("gap", f"gap, {gap.plus} - {gap.minus}", "points", "zero", meaning, decides == "gap"))
-    return [*found, *_MORE]
+    asked = [one for one in _ASKED if any(semantic_per_image(arm, one.name) is not None for arm in arms)]
+    return [*found, *asked, *_MORE]
 
 
 def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
@@ -134,6 +175,11 @@ def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
         if values is not None:
             c = np.full(values.shape[1], 1 / values.shape[1])
             rows.append(_row(column, stats.arm_contrast(values.to_numpy(float), c, floor=False)))
+    for name in SEMANTIC:
+        values = semantic_per_image(arm, name)
+        if values is not None:
+            c = np.full(values.shape[1], 1 / values.shape[1])
+            rows.append(_row(name, stats.arm_contrast(values.to_numpy(float), c, floor=False)))
     for analyzer, column in (
         ("continuity", "discontinuity_rate"),
         ("parity", "demographic_parity_difference"),
@@ -142,6 +188,15 @@ def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
         if analyzer in arm.results:
             rows.append(_over_seeds(arm.results[analyzer].table, column))
     return [{"arm": arm.name, "seeds": len(arm.seeds), **_possible(row)} for row in rows]
+
+
+def semantic_per_image(arm: ArmEvidence, metric: str) -> pd.DataFrame | None:
+    """A metric of :data:`SEMANTIC`, seeds x rows, in the first condition that was asked for; None where not run."""
+    analyzer, column, keys = SEMANTIC[metric]
+    found = arm.results.get(analyzer)
+    if found is None or found.samples is None or not len(found.samples):
+        return None
+    return arm.per_image(analyzer, column, **{key: found.samples[key].iloc[0] for key in keys})
 
 
 def _possible(row: dict[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class Result:
     reads : mapping of name to str
         Other data sets it rests on, each with its fingerprint; a stored result counts only while they are the same.
     details : DataFrame or None
-        One row per unit of the network and condition; written to ``tables/<analyzer>_units.csv``.
+        One row per unit of the network, region or point and condition; written to ``tables/<analyzer>_units.csv``.
     """
 
     analyzer: str

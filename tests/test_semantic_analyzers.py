@@ -8,19 +8,28 @@ import torch
 from torch import nn
 
 from biaskit import testing
+from biaskit._audit import _over_seeds
+from biaskit._differences import differences
 from biaskit.analyzers import semantic_map, semantic_regions
+from biaskit.analyzers._semantic_map import MEAN_OF_ARMS, maps_of_arms
 from biaskit.data import Dataset
 from biaskit.errors import DataError, SpecError, UnknownName, UnsupportedModel
+from biaskit.evidence import ArmEvidence, Ground
+from biaskit.measures import headline
 from biaskit.subject import Subject
 
 SLOPE, SHIFT = 12.0, 1.0
 
 
 class Logistic(nn.Module):
-    """Probability of label 0: sigmoid(SLOPE * (mean - 0.5) + SHIFT), of the mean pixel."""
+    """Probability of label 0: sigmoid(SLOPE * (mean - 0.5) + shift), of the mean pixel."""
+
+    def __init__(self, shift=SHIFT):
+        super().__init__()
+        self.shift = shift
 
     def forward(self, images):
-        z = SLOPE * (images.mean((1, 2, 3)) - 0.5) + SHIFT
+        z = SLOPE * (images.mean((1, 2, 3)) - 0.5) + self.shift
         return torch.stack([z, torch.zeros_like(z)], dim=1)
 
 
@@ -29,15 +38,15 @@ def gray(count=4, value=128, classes=2, size=8):
     return Dataset.from_arrays(pixels, [0] * count, {"side": ["l", "r"] * (count // 2)}, classes=range(classes))
 
 
-def expected(brightness, value=128 / 255):
-    return 1 / (1 + math.exp(-(SLOPE * (value + brightness - 0.5) + SHIFT)))
+def expected(brightness, value=128 / 255, shift=SHIFT):
+    return 1 / (1 + math.exp(-(SLOPE * (value + brightness - 0.5) + shift)))
 
 
 def test_the_map_of_a_logistic_model_is_its_curve():
     found = semantic_map(Subject(Logistic(), gray()), parameters=["brightness"], points=5, pictures=1)
     cells = found.details[found.details["label"] == "all"]
-    assert cells["u1"].tolist() == pytest.approx([-0.25, -0.125, 0.0, 0.125, 0.25])
-    curve = [expected(one) for one in cells["u1"]]
+    assert cells["brightness (of full brightness)"].tolist() == pytest.approx([-0.25, -0.125, 0.0, 0.125, 0.25])
+    curve = [expected(one) for one in cells["brightness (of full brightness)"]]
     assert cells["confidence"].tolist() == pytest.approx(curve, abs=1e-5)
     head = found.table.iloc[0]
     assert head["confidence"] == pytest.approx(np.mean(curve), abs=1e-5)
@@ -151,3 +160,63 @@ def test_nan_is_declared():
     found = semantic_regions(subject, parameters=["brightness"], methods=["level"], levels=[0.5], pictures=0)
     assert found.table["n_nan"].iloc[0] > 0
     assert set(found.details["status"]) <= {"not a number", "wrong at the start", "found", "unfinished"}
+
+
+def arm_of(name, shifts, data, **options):
+    """An arm whose seeds are logistic models with these shifts, evaluated over brightness."""
+    parts = []
+    for seed, shift in enumerate(shifts):
+        subject = Subject(Logistic(shift), data)
+        regions = semantic_regions(
+            subject, parameters=["brightness"], methods=["level"], levels=[0.5, 0.7], steps=60, pictures=0, **options
+        )
+        parts.append((seed, {"semantic_regions": regions, "semantic_map": semantic_map(subject, **MAP)}))
+    results = {
+        key: _over_seeds([(seed, one[key]) for seed, one in parts]) for key in ("semantic_regions", "semantic_map")
+    }
+    nothing = np.zeros((len(shifts), len(data)), np.int64)
+    return ArmEvidence(name, tuple(range(len(shifts))), nothing, None, None, results)
+
+
+MAP = {"parameters": ["brightness"], "points": 5, "pictures": 1}
+
+
+def test_arms_are_compared_in_srvr_and_in_confidence_over_the_map():
+    data = gray()
+    arms = [arm_of("dark", (-2.0, -2.1, -1.9), data), arm_of("light", (1.0, 1.2, 0.8), data)]
+    ground = Ground(data)
+    found = {row["metric"]: row for row in differences(arms, ground)}
+    heads = {
+        one.name: one.results["semantic_regions"].table.query("label == 'all' and level == 0.5")["srvr"] for one in arms
+    }
+    row = found["srvr"]
+    assert row["arm"] == "light"
+    assert row["estimate"] == pytest.approx(heads["light"].mean() - heads["dark"].mean())
+    assert row["verdict"] == "better"
+    assert row["seeds"] == 3
+    assert row["n"] == 4
+    curves = {
+        one.name: [np.mean([expected(b, shift=shift) for b in np.linspace(-0.25, 0.25, 5)]) for shift in shifts]
+        for one, shifts in zip(arms, ((-2.0, -2.1, -1.9), (1.0, 1.2, 0.8)), strict=True)
+    }
+    row = found["map_confidence"]
+    assert row["estimate"] == pytest.approx(np.mean(curves["light"]) - np.mean(curves["dark"]), abs=1e-5)
+    assert row["verdict"] == "better"
+    # Accuracy, SRVR and the map are one family: Holm over three.
+    assert found["average_accuracy"]["verdict"] is not None
+    headline_rows = {one["metric"]: one for one in headline(arms[0], ground)}
+    assert headline_rows["srvr"]["value"] == pytest.approx(heads["dark"].mean())
+
+
+def test_maps_of_arms_begin_with_their_mean():
+    data = gray()
+    arms = {one.name: one.results["semantic_map"] for one in (arm_of("a", (0.0, 1.0), data), arm_of("b", (3.0,), data))}
+    pictures = maps_of_arms(arms)
+    assert [(arm, one.row) for arm, one in pictures] == [
+        (MEAN_OF_ARMS, "all images"), ("a", "all images"), ("b", "all images"),
+        (MEAN_OF_ARMS, "label 0"), ("a", "label 0"), ("b", "label 0"),
+    ]  # fmt: skip
+    means = [np.mean([expected(b, shift=s) for b in np.linspace(-0.25, 0.25, 5)]) for s in (0.0, 1.0, 3.0)]
+    mine = {arm: one.caption for arm, one in pictures if one.row == "label 0"}
+    assert mine["a"] == f"mean {(means[0] + means[1]) / 2:.2f}, n 4"
+    assert mine[MEAN_OF_ARMS] == f"mean {((means[0] + means[1]) / 2 + means[2]) / 2:.2f}, n 4"

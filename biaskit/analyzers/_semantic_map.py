@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,10 +19,12 @@ from biaskit.results import Column, Picture, Result
 from biaskit.semantic import Padding, Space
 from biaskit.subject import Subject
 
-__all__ = ["semantic_map"]
+__all__ = ["MEAN_OF_ARMS", "maps_of_arms", "semantic_map"]
 
 Rows = npt.NDArray[np.int64]
 
+#: The column of the mean over the networks of a comparison.
+MEAN_OF_ARMS = "mean of the arms (DSM)"
 MEASURES = (
     Column("n", "test images, each at every point of the grid"),
     Column("n_wrong", "of them, images that are wrong as they are"),
@@ -115,7 +118,7 @@ def semantic_map(
     table, details = [], []
     for keys, mine in grouped(dataset, rows):
         table.append({**keys, **_row(confidence[mine], right[mine], start[mine], at_start[mine], space, physical)})
-        details.append(_cells(keys, confidence[mine], right[mine], physical))
+        details.append(_cells(keys, confidence[mine], right[mine], space, physical))
     columns = (*group_columns(dataset), *MEASURES)
     notes = [f"{len(grid):,} points: {_axes(space, points)}"] + ([space.note] if space.note else [])
     samples = pd.DataFrame(
@@ -212,11 +215,12 @@ def _cells(
     keys: dict[str, str],
     confidence: npt.NDArray[np.float32],
     right: npt.NDArray[np.bool_],
+    space: Space,
     physical: npt.NDArray[np.float64],
 ) -> pd.DataFrame:
     """A row per point of the grid, for one group; none for a group without images."""
     n = len(confidence)
-    values = {f"u{axis + 1}": physical[:, axis] for axis in range(physical.shape[1])}
+    values = {f"{name} ({space.units[name]})": physical[:, axis] for axis, name in enumerate(space.ranges)}
     if not n:
         values = {name: one[:0] for name, one in values.items()}
     means = confidence.mean(axis=0, dtype=np.float64) if n else np.empty(0)
@@ -239,11 +243,67 @@ def _pictures(
     found = []
     for name, mine in parts:
         mean = confidence[mine].mean(axis=0, dtype=np.float64)
-        sides = list(space.ranges.items())
-        if len(sides) == 1:
-            pixels = curve_picture(mean, sides[0], space.units[sides[0][0]])
-        else:
-            pixels = heat_picture(mean.reshape(points, points).T, sides[0], sides[1], space.units)
-        row = "all images" if name == ALL else f"label {name}"
-        found.append(Picture("semantic map", row, pixels, caption=f"mean {mean.mean():.2f}, n {int(mine.sum())}"))
+        pixels = _drawn(mean, list(space.ranges.items()), space.units, points)
+        caption = f"mean {mean.mean():.2f}, n {int(mine.sum())}"
+        found.append(Picture("semantic map", _named(name), pixels, caption=caption))
+    return found
+
+
+def _named(label: str) -> str:
+    return "all images" if label == ALL else f"label {label}"
+
+
+def _drawn(
+    mean: npt.NDArray[np.float64], sides: list[tuple[str, tuple[float, float]]], units: Mapping[str, str], points: int
+) -> npt.NDArray[np.uint8]:
+    """The mean over the grid, first parameter slowest, as a curve or a heat map."""
+    if len(sides) == 1:
+        return curve_picture(mean, sides[0], units[sides[0][0]])
+    return heat_picture(mean.reshape(points, points).T, sides[0], sides[1], units)
+
+
+def maps_of_arms(results: Mapping[str, Result]) -> list[tuple[str, Picture]]:
+    """The maps of several networks side by side, each the mean over its seeds, and first their mean.
+
+    Parameters
+    ----------
+    results : mapping of arm to Result
+        Of ``semantic_map``, the seeds joined.
+
+    Returns
+    -------
+    list of (arm, Picture)
+        Of all images and of the labels with the lowest mean over the arms; first, as :data:`MEAN_OF_ARMS`, the mean
+        over the networks, which is the data set semantic map (DSM).
+    """
+    first = next(iter(results.values()))
+    points, count = first.options["points"], first.options["pictures"]
+    tables = {arm: one.details for arm, one in results.items() if one.details is not None}
+    if not count or not tables:
+        return []
+    columns = list(next(iter(tables.values())).columns)
+    axes = columns[columns.index("n") - len(first.options["parameters"]) : columns.index("n")]
+    maps: dict[str, dict[str, npt.NDArray[np.float64]]] = {}
+    n: dict[str, int] = {}
+    for arm, table in tables.items():
+        weighed = table.assign(sum=table["confidence"] * table["n"])
+        # Groups are labels x attributes; a label's map is that of all its images.
+        for label, part in weighed[weighed["n"] > 0].groupby("label", sort=False):
+            sums = part.groupby(axes)[["sum", "n"]].sum()
+            maps.setdefault(str(label), {})[arm] = (sums["sum"] / sums["n"]).to_numpy(float)
+            n[str(label)] = int(sums["n"].iloc[0]) // table["seed"].nunique()
+    means = {label: np.mean(list(one.values()), axis=0) for label, one in maps.items()}
+    worst = sorted((label for label in maps if label != ALL), key=lambda label: (means[label].mean(), label))[:count]
+    sides, units = [], {}
+    for axis in axes:
+        name, unit = axis[:-1].split(" (", 1)
+        values = next(iter(tables.values()))[axis]
+        sides.append((name, (float(values.min()), float(values.max()))))
+        units[name] = unit
+    found = []
+    for label in [ALL, *sorted(worst)]:
+        for arm, mean in {MEAN_OF_ARMS: means[label], **maps[label]}.items():
+            pixels = _drawn(mean, sides, units, points)
+            caption = f"mean {mean.mean():.2f}, n {n[label]}"
+            found.append((arm, Picture("semantic map", _named(label), pixels, caption=caption)))
     return found

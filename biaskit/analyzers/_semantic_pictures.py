@@ -19,6 +19,8 @@ _RAMP = np.asarray([(16, 22, 58), (24, 62, 114), (20, 106, 150), (58, 150, 168),
 _INK, _GRID, _LINE = (27, 31, 36), (214, 219, 225), (10, 88, 160)
 #: The plot and its margins, in pixels.
 _PLOT, _LEFT, _BOTTOM, _TOP, _RIGHT = 200, 54, 40, 8, 14
+#: The scale beside a map, and the room for its numbers.
+_SCALE, _NUMBERS = 10, 44
 
 
 def _colors(values: Floats) -> Pixels:
@@ -36,14 +38,15 @@ def heat_picture(
     units: Mapping[str, str],
     boxes: Sequence[tuple[float, float, float, float]] = (),
 ) -> Pixels:
-    """A map (points up, points across) in [0, 1], the first row at the bottom, with its axes.
+    """A map (points up, points across) in [0, 1], the first row at the bottom, with its axes and the scale of colors.
 
     ``boxes`` are regions (left, bottom, right, top) in shares of the domain.
     """
     plot = Image.fromarray(_colors(values[::-1])).resize((_PLOT, _PLOT), Image.Resampling.NEAREST)
-    canvas = _canvas()
+    canvas = _canvas(_SCALE + _NUMBERS)
     draw = ImageDraw.Draw(canvas)
     canvas.paste(plot, (_LEFT, _TOP))
+    _scale(canvas)
     for left, bottom, right, top in boxes:
         corners = (_LEFT + left * _PLOT, _TOP + (1 - top) * _PLOT, _LEFT + right * _PLOT, _TOP + (1 - bottom) * _PLOT)
         draw.rectangle(corners, outline=(255, 255, 255), width=3)
@@ -68,8 +71,20 @@ def curve_picture(values: Floats, across: Side, unit: str) -> Pixels:
     return np.asarray(canvas)
 
 
-def _canvas() -> Image.Image:
-    return Image.new("RGB", (_LEFT + _PLOT + _RIGHT, _TOP + _PLOT + _BOTTOM), "white")
+def _canvas(more: int = 0) -> Image.Image:
+    return Image.new("RGB", (_LEFT + _PLOT + _RIGHT + more, _TOP + _PLOT + _BOTTOM), "white")
+
+
+def _scale(canvas: Image.Image) -> None:
+    """The colors from no confidence, at the bottom, to full; the same in every map."""
+    left, font, draw = _LEFT + _PLOT + _RIGHT, ImageFont.load_default(12), ImageDraw.Draw(canvas)
+    bar = _colors(np.linspace(1, 0, _PLOT)[:, None]).repeat(_SCALE, axis=1)
+    canvas.paste(Image.fromarray(bar), (left, _TOP))
+    for share, text, anchor in ((0.0, "0", "lb"), (0.5, "0.5", "lm"), (1.0, "1", "lt")):
+        draw.text((left + _SCALE + 4, _TOP + (1 - share) * _PLOT), text, fill=_INK, font=font, anchor=anchor)
+    words = Image.new("RGB", (_PLOT, 16), "white")
+    ImageDraw.Draw(words).text((_PLOT / 2, 8), "confidence", fill=_INK, font=font, anchor="mm")
+    canvas.paste(words.rotate(90, expand=True), (left + _SCALE + 26, _TOP))
 
 
 def _axis_across(draw: ImageDraw.ImageDraw, side: Side, unit: str) -> None:

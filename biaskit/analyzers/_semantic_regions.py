@@ -62,7 +62,7 @@ def semantic_regions(
     subject: Subject,
     *,
     parameters: Annotated[tuple[str, ...], Field(min_length=1)] = ("rotation", "scale"),
-    methods: tuple[Method, ...] = ("naive", "oir_b", "oir_w", "level"),
+    methods: tuple[Method, ...] = ("level", "naive", "oir_b", "oir_w"),
     levels: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (0.5, 0.3, 0.7, 0.9),
     setting: Literal["normalized", "published"] = "normalized",
     ranges: dict[str, tuple[float, float]] | None = None,
@@ -92,6 +92,7 @@ def semantic_regions(
         As in :func:`biaskit.analyzers.semantic_map`, any number; above eight the faces are sampled, and methods that
         read corners are refused.
     methods : tuple of naive, oir_b, oir_w, trap, level
+        A comparison's verdict is on the first of them, at the first level.
     levels : tuple of float
         Of ``level``: a region for each, for the curve of SRVR over the level. The first is also the confidence below
         which a point is a hole, and under which a start is no start for ``level``.

@@ -36,7 +36,8 @@ LOWEST = 5
 """Groups of an audit that are told."""
 MOST_PAIRS = 6
 """More pairs than this and only those with the first arm are printed."""
-TABLE = ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", "nds", "ds")
+SEMANTIC = ("srvr", "map_confidence")
+TABLE = ("flip_rate", "average_accuracy", "gap", "worst_group_accuracy", *SEMANTIC, "nds", "ds")
 STYLES = {"better": "#009e73", "worse": "#d55e00"}
 
 
@@ -145,7 +146,11 @@ def _entries(result: Row, metric: Row) -> list[Entry]:
         return []
     unit = f", {metric['unit']}" if metric["unit"] else ""
     cells = {arm: _value(metric, row) for arm, row in rows.items()}
-    entries = [Entry(metric["title"] + unit, cells, BETTER.get(metric["better"], ""))]
+    # Most are over the whole test set, whose size stands below; what rests on a few of its images says so.
+    sizes = {row["n"] for row in rows.values()}
+    few = metric["name"] in SEMANTIC and len(sizes) == 1
+    label = metric["title"] + unit + (f", n {ASCII.count(sizes.pop())}" if few else "")
+    entries = [Entry(label, cells, BETTER.get(metric["better"], ""))]
     if metric["name"] == "average_accuracy":
         entries += _values(result, metric)
     if metric["name"] == "gap" and any(_has(r, "noise", "p") for r in rows.values()):

@@ -78,7 +78,7 @@ def named(text: str) -> str:
     >>> named("adversarial_accuracy")
     'adversarial accuracy'
     """
-    return text.replace("_", " ")
+    return {"srvr": "SRVR"}.get(text) or text.replace("_", " ")
 
 
 def measures(analysis: Row) -> list[Row]:

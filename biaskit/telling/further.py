@@ -29,6 +29,10 @@ TITLES = {
     "top_images": "What excites its units?",
     "input_gradient": "How steep is it around an image?",
     "transfer": "Does what it learned serve other tasks?",
+    "semantic_map": "Where does it stay sure when an object moves?",
+    "semantic_regions": "How far may an object move before it is lost?",
+    "word_correlation": "Do its features carry what the names of the labels mean?",
+    "class_similarity": "Are its labels arranged as their meanings are?",
     "discover": "Where is it weak, without anyone naming the attribute?",
     "spurious_probe": "Which layers hold the attribute, and which the label?",
 }

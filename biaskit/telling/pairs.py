@@ -1,4 +1,4 @@
-"""The pairs of arms in words: the verdict on reliance, its size, and the accuracy beside it."""
+"""The pairs of arms in words: the verdict on reliance, its size, and what else was judged beside it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from biaskit.telling.numbers import ASCII, Numbers
 from biaskit.telling.words import (
-    ACCURACY,
     IDENTICAL,
     NONE,
     OPEN,
@@ -14,11 +13,13 @@ from biaskit.telling.words import (
     SIGN,
     Result,
     Row,
+    beside,
     draws,
     headline,
     interval,
     kind,
     signed_span,
+    title,
 )
 
 __all__ = ["Pair", "pairs"]
@@ -35,15 +36,17 @@ class Pair:
 
 
 def pairs(result: Result, numbers: Numbers = ASCII) -> list[Pair]:
-    """Write one entry per pair of arms: the verdict on reliance, its size, and the accuracy beside it."""
+    """Write one entry per pair of arms: the verdict on reliance, its size, and what else was judged beside it."""
     metric = result["reliance"]["metric"]
-    accuracy = {(r["arm"], r["against"]): r for r in result["differences"] if r["metric"] == ACCURACY}
+    found = {(r["metric"], r["arm"], r["against"]): r for r in result["differences"]}
     entries = []
     for row in result["differences"]:
         if row["metric"] != metric:
             continue
         key = row["arm"], row["against"]
-        parts = [_size(result, row, numbers), _accuracy_of(accuracy.get(key), result["margin"], numbers)]
+        parts = [_size(result, row, numbers)]
+        for name in beside(result):
+            parts.append(_beside(title(result, name), found.get((name, *key)), result["margin"], numbers))
         entries.append(Pair(*key, kind(row) if row["verdict"] else NONE, " ".join(p for p in parts if p)))
     return entries
 
@@ -117,17 +120,16 @@ def _directed(
     return f"{size} points {word}{of} ({near} to {far} {word})"
 
 
-def _accuracy_of(row: Row | None, margin: float | None, numbers: Numbers) -> str:
-    """Write the accuracy clause of a pair."""
+def _beside(name: str, row: Row | None, margin: float | None, numbers: Numbers) -> str:
+    """Write the clause of a pair about a metric that stands beside reliance, accuracy first."""
+    first = name[:1].upper() + name[1:]
     if row is None or row["estimate"] is None:
-        return "Accuracy could not be compared."
+        return f"{first} could not be compared."
     word, ends = kind(row), interval(row, margin)
     if IDENTICAL in (row["reason"] or ""):
-        return "Accuracy is the same."
+        return f"{first} is the same."
     if word == SAME:
-        return "In accuracy there is no relevant difference" + (f" ({signed_span(numbers, ends)})." if ends else ".")
+        return f"In {name} there is no relevant difference" + (f" ({signed_span(numbers, ends)})." if ends else ".")
     if word == OPEN:
-        return "Whether accuracy differs is inconclusive" + (
-            f" ({signed_span(numbers, ends)} points)." if ends else "."
-        )
-    return f"Accuracy is {_directed(numbers, row['estimate'], ends, 'lower', 'higher')}."
+        return f"Whether {name} differs is inconclusive" + (f" ({signed_span(numbers, ends)} points)." if ends else ".")
+    return f"{first} is {_directed(numbers, row['estimate'], ends, 'lower', 'higher')}."

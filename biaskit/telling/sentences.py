@@ -23,6 +23,7 @@ from biaskit.telling.words import (
     Result,
     Row,
     against_chance,
+    beside,
     compared,
     draws,
     headline,
@@ -53,7 +54,7 @@ def verdict(result: Result, numbers: Numbers = ASCII) -> list[str]:
     Returns
     -------
     list of str
-        Sentences; the last one is about accuracy, which never goes untold.
+        Sentences; the last one is about accuracy, which never goes untold, and what else was judged.
     """
     arms = [a["name"] for a in result["arms"]]
     if result["kind"] == "audit":
@@ -70,7 +71,7 @@ def verdict(result: Result, numbers: Numbers = ASCII) -> list[str]:
         lead = [f"No verdict: the {title(result, result['reliance']['metric'])} could not be compared."]
     else:
         lead = _reliance(result, rows)
-    return [*lead, _accuracy(result, arms, numbers)]
+    return [*lead, " ".join(_in_metric(result, name, arms, numbers) for name in beside(result))]
 
 
 def verdict_sentence(result: Result, numbers: Numbers = ASCII) -> str:
@@ -154,16 +155,21 @@ def _lead(group: Group, on: str, controls: Mapping[str, str | None]) -> str:
     return f"Whether {listed(arms, 'or')} leans less on {on} than {listed(others, 'or')} is inconclusive."
 
 
-def _accuracy(result: Result, arms: Sequence[str], numbers: Numbers) -> str:
-    """Write the sentence about accuracy that goes with every verdict on reliance."""
-    rows = compared(result, ACCURACY)
-    values = [(a, headline(result, ACCURACY, a)) for a in arms]
+def _in_metric(result: Result, metric: str, arms: Sequence[str], numbers: Numbers) -> str:
+    """Write the sentence about another judged metric that goes with the verdict on reliance: accuracy in any case."""
+    rows = compared(result, metric)
+    name = title(result, metric)
+    first = f"{name[:1].upper()}{name[1:]}"
+    more, less, same = ("more accurate", "less accurate", "as accurate as")
+    if metric != ACCURACY:
+        more, less, same = ("better", "worse", "as good as")
+    values = [(a, headline(result, metric, a)) for a in arms]
     told = ", ".join(f"{a} {numbers.percent(r['value'])}" for a, r in values if r is not None)
     if len(arms) > FEW:
         every = sorted(r["value"] for _, r in values if r is not None)
         told = f"{numbers.percent(every[0])} to {numbers.percent(every[-1])}" if every else ""
     if len(result["seeds"]) < 3 or not rows:
-        return f"Accuracy in {draws(result)}: {told}." if told else "Accuracy could not be computed."
+        return f"{first} in {draws(result)}: {told}." if told else f"{first} could not be computed."
     groups = _groups(rows)
     if len(groups) > FEW:
         groups = _groups([r for r in rows if arms[0] in (r["arm"], r["against"])])
@@ -174,15 +180,14 @@ def _accuracy(result: Result, arms: Sequence[str], numbers: Numbers) -> str:
         if reason == IDENTICAL:
             parts.append(f"{listed([*others, *subjects])} give identical answers")
         elif word in (BETTER, WORSE):
-            amount = "more" if word == BETTER else "less"
-            parts.append(f"{listed(subjects)} {are} {amount} accurate than {listed(others)}")
+            parts.append(f"{listed(subjects)} {are} {more if word == BETTER else less} than {listed(others)}")
         elif word == SAME:
-            parts.append(f"{listed(subjects)} {are} as accurate as {listed(others)}, as far as it matters")
+            parts.append(f"{listed(subjects)} {are} {same} {listed(others)}, as far as it matters")
         elif word == NONE:
             parts.append(f"there is no verdict on {listed(subjects)} against {listed(others)}")
         else:
             parts.append(f"whether {listed(subjects, 'or')} differs from {listed(others, 'or')} is inconclusive")
-    return f"In accuracy ({told}), {'; '.join(parts)}."
+    return f"In {name} ({told}), {'; '.join(parts)}."
 
 
 def decided_by(result: Result) -> str:

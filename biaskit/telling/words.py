@@ -81,6 +81,12 @@ def title(result: Result, metric: str) -> str:
     return next((cast("str", m["title"]) for m in result["metrics"] if m["name"] == metric), metric)
 
 
+def beside(result: Result) -> list[str]:
+    """List the metrics that are judged beside reliance: accuracy in any case, then what else was asked for."""
+    told = [m["name"] for m in result["metrics"] if m["verdict"]]
+    return [ACCURACY, *(name for name in told if name not in (result["reliance"]["metric"], ACCURACY))]
+
+
 def words_of(result: Result, attribute: str) -> str:
     """Name an attribute as people read it."""
     return str(result["data"].get("words", {}).get(attribute, attribute))
