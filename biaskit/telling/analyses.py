@@ -37,6 +37,8 @@ Row = Mapping[str, Any]
 KNOWN = ("group_accuracy", "parity", "counterfactual_flips", "continuity")
 """Analyzers whose numbers have sections of their own."""
 ALL = "all"
+CHANCE = "chance"
+"""The column of what chance alone gives."""
 MOST_PANELS = 9
 """More panels than this would not be read; the table has all."""
 FAILED = re.compile(r"\b((check )?fail(s|ed|ure)?)\b", re.IGNORECASE)
@@ -271,8 +273,9 @@ def _numeric(rows: Sequence[Row], column: str) -> bool:
 def points(rows: Sequence[Row], measure: Row, x: Row, rest: Sequence[Row]) -> list[dict[str, Any]]:
     """Make points of rows, for `curves`.
 
-    A condition whose one place is 0 is where nothing was done yet: every curve begins there. Another one with a single
-    place is no curve and is left out.
+    What chance alone gives goes with every point of a table that has a column for it. A condition whose one place is
+    0 is where nothing was done yet: every curve begins there. Another one with a single place is no curve and is left
+    out.
     """
     name = measure["name"]
     panels: dict[str, list[dict[str, Any]]] = {}
@@ -292,6 +295,7 @@ def points(rows: Sequence[Row], measure: Row, x: Row, rest: Sequence[Row]) -> li
                 "y": row[name],
                 "low": row.get(f"{name}_low"),
                 "high": row.get(f"{name}_high"),
+                "chance": row.get(CHANCE) if name != CHANCE else None,
             }
         )
     starts = [own for own in panels.values() if {p["x"] for p in own} == {0}]

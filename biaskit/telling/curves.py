@@ -108,7 +108,8 @@ def curves(points: Sequence[Row], arms: Sequence[str], axis: Axis) -> list[Panel
     ----------
     points : sequence of mapping
         ``panel``, ``arm``, ``x`` (a number; places are evenly spaced in its order), ``y``, ``low`` and ``high`` (None
-        where there is no interval), and ``x_text``, what to write below in place of x.
+        where there is no interval), ``x_text``, what to write below in place of x, and ``chance``, what chance alone
+        gives there, drawn dashed (the mean over the arms).
     arms : sequence of str
         Names in order; up to six share a panel, beyond that each arm has a panel of its own with one line per
         ``panel``.
@@ -165,7 +166,7 @@ def own_axes(points: Sequence[Row], arms: Sequence[str], axis: Axis | None = Non
 
 def _ends(point: Row, axis: Axis) -> list[float]:
     """Give the value of a point and the ends of its interval, within what the unit allows."""
-    known = [float(point[k]) for k in ("y", "low", "high") if point.get(k) is not None]
+    known = [float(point[k]) for k in ("y", "low", "high", "chance") if point.get(k) is not None]
     return [min(max(v, 0.0), 1.0) for v in known] if axis.unit in WHOLE else known
 
 
@@ -209,6 +210,14 @@ def _panel(name: str, series: Sequence[tuple[str, int, Sequence[Row]]], axis: Ax
     words = {x: short(text, 8) if named else short(_text(x), 8) for x, text in texts}
     parts = [*_grid(axis, y, right), *_below(axis.texts if named else axis.x, places, words, at, right)]
     labels = []
+    chance = {
+        x: [p["chance"] for _, _, own in series for p in own if p["x"] == x and p.get("chance") is not None]
+        for x in places
+    }
+    known_chance = {x: sum(values) / len(values) for x, values in chance.items() if values}
+    if len(known_chance) > 1:
+        line = "L".join(f"{at(x):.1f} {y(value):.1f}" for x, value in known_chance.items())
+        parts.append(f'<path class="mean" d="M{line}">{tag("title", "chance")}</path>')
     for label, index, points in series:
         own = sorted(points, key=lambda p: places.index(p["x"]))
         css = f"a{index + 1}"

@@ -180,6 +180,7 @@ def drawn_caption(result: Row, analysis: Row, panels: Sequence[Panel], left: int
     measure = next(c for c in analyses.measures(analysis) if analyses.named(c["name"]) == axis.y)
     better = f"; {DIRECTIONS[measure['better']]}" if measure["better"] else ""
     band = " Band: 95 % t interval over seeds." if len(result["seeds"]) > 1 else ""
+    band += " Dashed: what chance alone gives." if any(p.get("chance") is not None for p in found[1]) else ""
     band += cut_words(panels)
     more = f" In the table: {TYPOGRAPHIC.counted(left, 'more panel')}." if left else ""
     return f"{_upper(analyses.label(measure))}, over {axis.x}, all images{better}.{band}{more}"

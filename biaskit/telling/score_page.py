@@ -8,6 +8,7 @@ from typing import Any
 
 from biaskit.telling import gaps, methods, score, tables
 from biaskit.telling.numbers import TYPOGRAPHIC
+from biaskit.telling.svg import short
 from biaskit.telling.tables import Cell, Head, Table, as_table, number, p_value
 
 __all__ = ["page", "typeset"]
@@ -163,7 +164,8 @@ def _parity(result: Row) -> Table:
     for row in result["parity"]:
         cells = [Cell(row["attribute"]), Cell(PARITY[row["metric"]], term=row["metric"])]
         cells.append(number(POINTS, {**row, "reason": "no class is known in two groups"}))
-        undefined = f"unknown for {row['undefined']}" if row["undefined"] else ""
+        # Of thousands of classes the first; tables/parity.csv has all.
+        undefined = f"unknown for {short(row['undefined'], 200)}" if row["undefined"] else ""
         rows.append([*cells, Cell(row["class"] or "none", undefined), Cell(TYPOGRAPHIC.count(row["n"]))])
     heads = [
         Head("Attribute", False, "attribute"),
