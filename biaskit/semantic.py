@@ -182,7 +182,16 @@ class SemanticTransform:
         return self.unit({name: PARAMETERS[name].neutral for name in self.ranges})
 
     def unit(self, values: Mapping[str, float]) -> Tensor:
-        """The point (n,) of physical values; what is not given is neutral."""
+        """The point (n,) of physical values; what is not given is neutral.
+
+        Raises
+        ------
+        UnknownName
+            A value of a parameter that this transform does not have.
+        """
+        for name in values:
+            if name not in self.ranges:
+                raise UnknownName("semantic parameter", name, self.ranges)
         found = []
         for name, (low, high) in self.ranges.items():
             found.append((values.get(name, PARAMETERS[name].neutral) - low) / (high - low))
@@ -213,6 +222,8 @@ class SemanticTransform:
                 f"{len(images)} images and {len(self.ranges)} parameters need points of shape "
                 f"({len(images)}, {len(self.ranges)}); got {tuple(u.shape)}"
             )
+        if not len(images):
+            return images
         values = dict(zip(self.ranges, self.physical(u.to(images)).unbind(1), strict=True))
         if any(name in values for name in _PLACES):
             images = _moved(images, values, self.padding)
@@ -255,11 +266,12 @@ def _moved(images: Tensor, values: Mapping[str, Tensor], padding: Padding) -> Te
 
 def _turned(images: Tensor, turns: Tensor) -> Tensor:
     """Hue as a rotation in the plane of I and Q: linear, smooth, of period 1, and the identity on gray."""
-    forth = images.new_tensor(_YIQ)
+    forth = torch.tensor(_YIQ, dtype=torch.float64)
+    back, forth = torch.linalg.inv(forth).to(images), forth.to(images)
     angle = 2.0 * math.pi * turns
     cos, sin, one, zero = torch.cos(angle), torch.sin(angle), torch.ones_like(angle), torch.zeros_like(angle)
     rows = [torch.stack(row, dim=1) for row in ((one, zero, zero), (zero, cos, -sin), (zero, sin, cos))]
-    change = torch.linalg.inv(forth) @ torch.stack(rows, dim=1) @ forth
+    change = back @ torch.stack(rows, dim=1) @ forth
     return torch.einsum("bij,bjhw->bihw", change, images)
 
 

@@ -413,7 +413,8 @@ MUTATIONS = (
         "here.detach() - step * slope.sign()",
         "test_scarl.py",
     ),
-    Mutation("render/_rays.py", "+ half * place <=", "<=", "test_render.py"),
+    Mutation("render/_rays.py", "(point[:, None])[0] + rim", "(point[:, None])[0]", "test_render.py"),
+    Mutation("render/_objects.py", "odd = odd ^ one", "odd = odd | one", "test_render.py"),
     Mutation("analyzers/_class_similarity.py", "(1 + least) / (1 + draws)", "least / draws", "test_words_analyzers.py"),
 )
 

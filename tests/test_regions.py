@@ -9,7 +9,7 @@ import torch
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from biaskit.errors import DataError, SpecError
+from biaskit.errors import DataError, SpecError, UnsupportedModel
 from biaskit.regions import METHODS, find_regions, srvr
 from biaskit.regions._bounds import Settings, descent
 
@@ -71,7 +71,7 @@ def test_every_gradient_is_that_of_finite_differences(method, n):
         options = {"alpha": alpha, "beta": beta, "lam": 0.1}
         low = (loss(f, a + e, b, method, **options) - loss(f, a - e, b, method, **options)) / (2 * h)
         up = (loss(f, a, b + e, method, **options) - loss(f, a, b - e, method, **options)) / (2 * h)
-        close = 1e-3 if method == "oir_w" else 1e-7
+        close = 1e-3 if method == "oir_w" else 1e-8
         assert da[0, axis].item() == pytest.approx(low.item(), abs=close)
         assert db[0, axis].item() == pytest.approx(up.item(), abs=close)
 
@@ -155,6 +155,44 @@ def test_the_order_of_parameters_does_not_matter():
     assert torch.allclose(first.upper.flip(1), second.upper)
 
 
+def ridge(u):
+    """A confidence of three variables that is the same in no two of them, nor on both sides of any."""
+    center, width = u.new_tensor([0.5, 0.4, 0.6]), u.new_tensor([0.2, 0.1, 0.3])
+    z = (u - center) / width
+    return torch.exp(-(z**2).sum(1) / 2 - 0.2 * z[:, 0] * z[:, 1]) * (1 - 0.1 * u[:, 2])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_names_and_directions_of_parameters_do_not_matter(method):
+    at = torch.tensor([[0.5, 0.45, 0.55]], dtype=DOUBLE)
+    options = {"method": method, "steps": 60}
+    found = find_regions(lambda job, u: ridge(u), at, **options)
+    turn, back = [2, 0, 1], [1, 2, 0]
+    other = find_regions(lambda job, u: ridge(u[:, back]), at[:, turn], **options)
+    assert torch.allclose(found.lower[:, turn], other.lower, atol=1e-12)
+    assert torch.allclose(found.upper[:, turn], other.upper, atol=1e-12)
+    mirrored = find_regions(lambda job, u: ridge(1 - u), 1 - at, **options)
+    assert torch.allclose(1 - found.upper, mirrored.lower, atol=1e-12)
+    assert (found.upper - found.lower).min() > 0.02
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_units_do_not_matter(method):
+    # A bump in degrees, and the same in turns: another range, the same box in its own units.
+    low, high = [], []
+    for unit in (1.0, 360.0):
+        start_at, length = -10.0 / unit, 100.0 / unit
+
+        def bump_in_units(job, u, unit=unit, start_at=start_at, length=length):
+            return torch.exp(-(((start_at + length * u) * unit - 35.0) ** 2).sum(1) / 200.0)
+
+        found = find_regions(bump_in_units, start(1, at=0.4), method=method, steps=200)
+        low.append((start_at + length * found.lower.item()) * unit)
+        high.append((start_at + length * found.upper.item()) * unit)
+    assert low[0] == pytest.approx(low[1], abs=1e-9)
+    assert high[0] == pytest.approx(high[1], abs=1e-9)
+
+
 def test_a_constant_fills_the_domain_or_collapses():
     for confidence, status, volume in ((0.7, "found", 1.0), (0.3, "collapsed", 0.0)):
         found = find_regions(lambda job, u, c=confidence: torch.full_like(u[:, 0], c), start(2, 3), level=0.5)
@@ -231,6 +269,87 @@ def test_physical_units_scale_the_search_and_not_the_answer():
     assert degrees.trace.max() < 1
 
 
+PUBLISHED = {
+    "rate": 0.1, "half_width": 1e-5, "alpha": 0.05, "beta": 0.0009, "lam": 0.1, "face_means": False, "project": False,
+    "lengths": (360.0, 100.0),
+}  # fmt: skip
+
+
+def test_the_published_setting_grows_from_a_hundred_thousandth_of_a_degree():
+    # A constant c: each side grows by 2 rate (c - lam) of itself a step, or shrinks where c is below lam.
+    at = torch.tensor([[0.4, 0.5], [0.9, 0.2]])  # single floats, as analyzers give them
+    for confidence, growth in ((0.9, 1.16), (0.05, 0.99)):
+        found = find_regions(
+            lambda job, u, c=confidence: torch.full_like(u[:, 0], c), at, method="naive", steps=90, **PUBLISHED
+        )
+        side = 2e-5 * growth**90
+        grown = side > 1
+        assert set(found.status) == {"unfinished" if grown else "collapsed"}
+        assert found.steps.tolist() == [90, 90]
+        assert found.volume.tolist() == pytest.approx([side**2 / 36000 if grown else 0.0] * 2, rel=1e-3)
+
+
+def test_a_box_that_runs_away_is_stopped_and_covers_the_domain():
+    # Sure of itself everywhere: without projection nothing holds the box, and far out there are no numbers any more.
+    sure = lambda job, u: torch.where(u.abs().amax(1) < 100, 0.9, torch.nan)  # noqa: E731
+    found = find_regions(sure, torch.tensor([[0.4, 0.5]]), method="naive", **PUBLISHED)
+    assert found.status == ("unfinished",)
+    assert found.steps[0] < 150
+    assert found.volume[0] == 1.0
+
+
+def test_a_plateau_in_degrees_has_the_side_of_its_height_over_the_price():
+    # methods.md: 0.9 over a price of 0.1 is a side of 9, in one dimension, in units of the range.
+    found = find_regions(
+        lambda job, u: torch.full_like(u[:, 0], 0.9), start(), method="naive", lam=0.1, rate=0.1, half_width=1e-5,
+        lengths=[360.0], face_means=False, project=False, steps=2000,
+    )  # fmt: skip
+    assert half(found)[0] * 2 * 360 == pytest.approx(9.0, abs=0.05)
+
+
+def test_steps_and_memory_are_bounded():
+    seen = []
+
+    def watched(job, u):
+        seen.append(len(u))
+        return torch.exp(-((u - 0.5) ** 2).sum(1) / 0.02)
+
+    for method in METHODS:
+        seen.clear()
+        find_regions(watched, start(3, 10), method=method, steps=7, batch=16)
+        assert max(seen) <= 16
+        corners = 10 * 8 * (2 if method == "oir_b" else 1)
+        assert sum(seen) <= 10 + 7 * corners
+
+
+def test_a_confidence_without_a_gradient_is_refused_where_one_is_read():
+    bias = torch.tensor(0.7, requires_grad=True)
+    for f in (lambda job, u: torch.full_like(u[:, 0], 0.7), lambda job, u: bias.expand(len(u))):
+        for method in ("oir_w", "trap"):
+            with pytest.raises(UnsupportedModel, match="take level"):
+                find_regions(f, start(2), method=method)
+    assert find_regions(lambda job, u: bias.expand(len(u)), start(2)).volume[0] == pytest.approx(1.0)
+
+
+def test_a_confidence_of_another_shape_is_refused():
+    with pytest.raises(DataError, match=r"\(1, 1\)"):
+        find_regions(lambda job, u: u[:, :1], start())
+    with pytest.raises(DataError, match="a confidence each"):
+        find_regions(bump(0.1), start(2)).inside(lambda job, u: u)
+
+
+def test_a_hole_that_is_not_a_number_is_no_share():
+    center = torch.tensor([0.62, 0.41], dtype=DOUBLE)
+    broken = lambda job, u: torch.where(((u - center).abs() < 0.05).all(1), torch.nan, 1.0)  # noqa: E731
+    found = find_regions(broken, torch.tensor([[0.3, 0.3]], dtype=DOUBLE))
+    inside = found.inside(broken, samples=1024)
+    assert found.status == ("found",)
+    assert np.isnan([inside.holes[0], inside.lowest[0], inside.mean[0]]).all()
+    assert inside.satisfied(0.5, 1.0).tolist() == [False]
+    with pytest.raises(SpecError, match="a variance needs two"):
+        found.inside(broken, samples=1)
+
+
 def test_the_trace_runs_from_the_first_box_to_the_last():
     found = find_regions(bump(0.1), start(2, 4), steps=300)
     assert found.trace.shape[1:] == (4, 2, 2)
@@ -246,6 +365,12 @@ def test_the_trace_runs_from_the_first_box_to_the_last():
         ({"steps": 0}, "above 0"),
         ({"half_width": 0.7}, "half_width"),
         ({"method": "oir_w", "beta": 2.0}, "beta < 2"),
+        ({"level": math.nan}, "level nan"),
+        ({"rate": math.inf}, "rate inf"),
+        ({"alpha": 0.0}, "alpha above 0"),
+        ({"lam": -1.0}, "lam from 0"),
+        ({"grad_sign": 0}, "1 or -1"),
+        ({"lengths": [math.inf]}, "1 numbers above 0"),
     ],
 )
 def test_options_out_of_range(options, message):
@@ -258,8 +383,9 @@ def test_starts_out_of_the_domain():
         find_regions(bump(0.1), torch.tensor([[0.5], [1.5]]))
     with pytest.raises(DataError, match=r"start 0 is \[nan\]"):
         find_regions(bump(0.1), torch.tensor([[torch.nan]]))
-    with pytest.raises(DataError, match="shape"):
-        find_regions(bump(0.1), torch.zeros(3))
+    for strange in (torch.zeros(3), torch.zeros(0, 2), torch.zeros(1, 2, dtype=torch.long)):
+        with pytest.raises(DataError, match="shape"):
+            find_regions(bump(0.1), strange)
 
 
 def test_srvr_draws_objects_not_regions():
@@ -277,6 +403,25 @@ def test_srvr_draws_objects_not_regions():
     assert np.isnan(srvr([np.nan], [0]).value)
     with pytest.raises(DataError):
         srvr([0.1, 0.2], [0])
+
+
+def test_srvr_is_what_drawing_whole_objects_by_hand_gives():
+    # Objects with different numbers of regions, undefined ones among them, drawn one by one.
+    rng = np.random.default_rng(3)
+    objects = np.repeat(np.arange(12), rng.integers(2, 7, 12))
+    volumes = rng.uniform(0, 0.3, 12)[objects] + rng.uniform(0, 0.1, len(objects))
+    volumes[[0, 9]] = np.nan
+    mine = [volumes[objects == one] for one in range(12)]
+    drawn = [
+        np.mean([np.nanmean(mine[one]) for one in rng.integers(0, 12, 12)])
+        for _ in range(3_000)
+    ]  # fmt: skip
+    tail = norm.cdf(-math.sqrt(12 / 11) * student.ppf(0.975, 11))
+    found = srvr(volumes, objects, draws=20_000)
+    assert found.value == pytest.approx(np.mean([np.nanmean(one) for one in mine]))
+    assert [found.low, found.high] == pytest.approx(np.quantile(drawn, [tail, 1 - tail]).tolist(), abs=6e-3)
+    with pytest.raises(SpecError, match="0 draws"):
+        srvr(volumes, objects, draws=0)
 
 
 def test_percentiles_are_taken_further_out_for_few_objects():

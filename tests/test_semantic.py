@@ -30,6 +30,13 @@ def test_quarter_turns_are_exact(images, degrees):
     assert torch.allclose(turned, torch.rot90(images, degrees // 90, (2, 3)), atol=1e-5)
 
 
+@pytest.mark.parametrize("padding", ["reflection", "border", "zeros"])
+def test_a_whole_turn_comes_round(images, padding):
+    turn = SemanticTransform({"rotation": (-180.0, 540.0)}, padding=padding)
+    for degrees in (-180.0, 25.0):
+        assert torch.allclose(at(turn, images, rotation=degrees), at(turn, images, rotation=degrees + 360), atol=2e-4)
+
+
 @pytest.mark.parametrize(("height", "width"), [(12, 12), (10, 16)])
 @pytest.mark.parametrize("degrees", [17.0, -63.0])
 def test_rotation_is_torchvisions(degrees, height, width):
@@ -121,6 +128,8 @@ def test_a_clamped_pixel_still_has_a_gradient():
 def test_what_does_not_exist_is_named(images):
     with pytest.raises(UnknownName, match="nearest: rotation"):
         SemanticTransform(["rotatoin"])
+    with pytest.raises(UnknownName, match="nearest: hue"):
+        SemanticTransform(["hue"]).unit({"huee": 0.1})
     with pytest.raises(SpecError, match="twice"):
         SemanticTransform(["hue", "hue"])
     with pytest.raises(SpecError, match="choose among rotation"):
@@ -135,6 +144,10 @@ def test_what_does_not_exist_is_named(images):
         SemanticTransform(["hue"])(images, torch.zeros(4, 2))
     with pytest.raises(SpecError, match="float images"):
         SemanticTransform(["hue"])(images[:, :1], torch.zeros(4, 1))
+
+
+def test_no_images_are_no_images(images):
+    assert SemanticTransform(list(PARAMETERS))(images[:0], torch.zeros(0, len(PARAMETERS))).shape == (0, 3, 12, 12)
 
 
 @pytest.mark.parametrize("padding", ["reflection", "border", "zeros"])

@@ -220,3 +220,12 @@ def test_maps_of_arms_begin_with_their_mean():
     mine = {arm: one.caption for arm, one in pictures if one.row == "label 0"}
     assert mine["a"] == f"mean {(means[0] + means[1]) / 2:.2f}, n 4"
     assert mine[MEAN_OF_ARMS] == f"mean {((means[0] + means[1]) / 2 + means[2]) / 2:.2f}, n 4"
+
+
+def test_a_model_without_gradients_loses_the_methods_that_need_them():
+    subject = Subject(testing.constant(0), gray())
+    found = semantic_regions(subject, parameters=["hue"], methods=["level", "oir_w"], levels=[0.5], pictures=0)
+    assert set(found.table["method"]) == {"level"}
+    assert any(one.startswith("oir_w left out: ") for one in found.notes)
+    with pytest.raises(UnsupportedModel):
+        semantic_regions(subject, parameters=["hue"], methods=["oir_w"], pictures=0)

@@ -12,7 +12,7 @@ from biaskit.analyzers._groups import group_columns, grouped
 from biaskit.analyzers._semantic_pictures import heat_picture
 from biaskit.analyzers._semantic_space import Confident, space_of
 from biaskit.attacks._options import checks_options
-from biaskit.errors import DataError
+from biaskit.errors import DataError, UnsupportedModel
 from biaskit.regions import Inside, Regions, find_regions, srvr
 from biaskit.regions._bounds import Method
 from biaskit.regions._search import SEARCHED
@@ -43,6 +43,8 @@ MEASURES = (
     Column("holes", "share of the points inside regions with less confidence than the level", "share", "lower"),
     Column("satisfied", "share of the regions with enough mean confidence and little variance", "share", "higher"),
 )
+#: The methods that read the slope of the confidence.
+SLOPED: tuple[Method, ...] = ("oir_w", "trap")
 #: The released code's setting; its rate and its first box are in degrees.
 PUBLISHED: dict[str, Any] = {
     "rate": 0.1,
@@ -87,7 +89,7 @@ def semantic_regions(
     Parameters
     ----------
     subject : Subject
-        Needs the model; ``oir_w`` and ``trap`` need its gradients.
+        Needs the model; ``oir_w`` and ``trap`` need its gradients, and are left out with a note where it gives none.
     parameters : tuple of str
         As in :func:`biaskit.analyzers.semantic_map`, any number; above eight the faces are sampled, and methods that
         read corners are refused.
@@ -155,8 +157,16 @@ def semantic_regions(
         given["lengths"] = [high - low for low, high in space.ranges.values()]
     table, details, means = [], [], []
     shown: Regions | None = None
+    lacking: dict[str, str] = {}
     for method, level in _asked(methods, levels):
-        found = find_regions(confident, u0, method=method, level=level, **given, least=_least(method, level))
+        try:
+            found = find_regions(confident, u0, method=method, level=level, **given, least=_least(method, level))
+        except UnsupportedModel as error:
+            # A model without gradients loses the methods that need them, not the others.
+            if method not in SLOPED or set(methods) <= set(SLOPED):
+                raise
+            lacking[method] = str(error)
+            continue
         inside = found.inside(confident, samples=samples, level=level, batch=batch)
         every = _details(found, inside, numbers.numpy(), starts, space, inside.satisfied(miss, variance))
         every.insert(0, "method", method)
@@ -186,7 +196,7 @@ def semantic_regions(
         options,
         pd.concat(means, ignore_index=True),
         tuple(_pictures(subject, confident, space, rows, starts, shown, pictures, batch)),
-        tuple(_notes(space, given, len(rows), starts)),
+        (*_notes(space, given, len(rows), starts), *(f"{name} left out: {why}" for name, why in lacking.items())),
         details=pd.concat(details, ignore_index=True)[
             ["method", "level", *details[0].columns.drop(["method", "level"])]
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from biaskit.data import CORE
-from biaskit.errors import SpecError
+from biaskit.errors import SpecError, UnknownName
 from biaskit.render import render
 
 __all__ = ["AZIMUTH", "ELEVATION", "PoseImages", "PoseMasks", "PoseSpace"]
@@ -104,16 +105,26 @@ class PoseSpace:
         return f"every object keeps the {fixed[0]} of its image" if fixed else ""
 
     def restricted(self, parameters: Sequence[str], ranges: Mapping[str, tuple[float, float]]) -> PoseSpace:
-        """The same with some of the parameters, or other ranges, in the order given."""
-        if len(set(parameters)) < len(parameters):
-            raise SpecError(f"the semantic parameter {parameters[0]} stands twice")
-        chosen: dict[str, tuple[float, float]] = {}
-        for name in parameters:
-            low, high = ranges.get(name, self.ranges[name])
-            chosen[name] = (low, high)
+        """The same with some of the parameters, or other ranges, in the order given.
+
+        Raises
+        ------
+        UnknownName, SpecError
+            Another parameter, or one twice; a range that is empty, not finite, or over the top.
+        """
+        unknown = [name for name in (*parameters, *ranges) if name not in self.ranges]
+        if unknown:
+            raise UnknownName("semantic parameter", unknown[0], self.ranges)
+        twice = [name for name in parameters if list(parameters).count(name) > 1]
+        if twice:
+            raise SpecError(f"the semantic parameter {twice[0]} stands twice")
+        chosen = {name: ranges.get(name, self.ranges[name]) for name in parameters}
         for name, (low, high) in chosen.items():
-            if not low < high:
-                raise SpecError(f"{name}: the range {low:g} to {high:g} is empty; expected low < high")
+            if not -math.inf < low < high < math.inf:
+                raise SpecError(f"{name}: the range {low:g} to {high:g} is empty or not finite; expected low < high")
+        low, high = chosen.get("elevation", ELEVATION)
+        if low < -90 or high > 90:
+            raise SpecError(f"elevation: the range {low:g} to {high:g} goes over the top; -90 is below and 90 above")
         return PoseSpace(self.images, chosen)
 
     def neutral(self, rows: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ def pose_shapes(
         As in `shapes`.
     sectors, bands : tuple of str
         What training sees where nothing is tied: ``"0-45"`` to ``"315-360"`` degrees of azimuth; level (-10 to 20
-        degrees), raised (to 50), above (to 90).
+        degrees), raised (to 50), above (to 90). A tied one keeps all.
     train_images, test_images : int
         Rows of each split, the labels equally often.
     size : int, pixels
@@ -77,7 +77,7 @@ def pose_shapes(
     Raises
     ------
     SpecError
-        Unknown classes, sectors or bands, or strengths that do not fit.
+        Unknown classes, sectors or bands, some left out of the tied one, or strengths that do not fit.
 
     References
     ----------
@@ -96,15 +96,19 @@ def pose_shapes(
     check_names("bands", bands, tuple(BANDS), at_least=1)
     if attribute and not (train and test):
         raise SpecError(f'attribute = "{attribute}" needs strengths: train = [...] and test = [...], each in [0, 1]')
-    for key, given in (("train", train), ("test", test), ("own", own)):
-        if given and not attribute:
-            raise SpecError(f'{key} = {list(given)} ties an attribute to the label; say which: attribute = "sector"')
+    for key, told in (("train", train), ("test", test), ("own", own)):
+        if told and not attribute:
+            raise SpecError(f'{key} = {list(told)} ties an attribute to the label; say which: attribute = "sector"')
+
+    values = {"sector": SECTORS, "band": tuple(BANDS)}
+    given = {"sector": sectors, "band": bands}
+    if attribute and len(given[attribute]) < len(values[attribute]):
+        raise SpecError(f"{attribute} is tied to the label, and training sees all of them; leave out {attribute}s")
 
     split = np.repeat(["train", "test"], [train_images, test_images])
     labels = np.concatenate([even(count, len(classes), rng) for count in (train_images, test_images)])
-    values = {"sector": SECTORS, "band": tuple(BANDS)}
     codes = {name: balanced(labels, split, len(known), rng) for name, known in values.items()}
-    for name, seen in (("sector", sectors), ("band", bands)):
+    for name, seen in given.items():
         if len(seen) < len(values[name]):
             kept = np.asarray([values[name].index(one) for one in seen])
             drawn = balanced(labels, split, len(kept), rng)

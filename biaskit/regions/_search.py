@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biaskit.errors import DataError, SpecError, nearest
+from biaskit.errors import DataError, SpecError, UnsupportedModel, nearest
 from biaskit.regions._bounds import CORNERS_UP_TO, Method, Settings, descent
 from biaskit.regions._sobol import sobol
 
@@ -25,8 +26,11 @@ Status = Literal["found", "unfinished", "collapsed", "wrong at the start", "not 
 SEARCHED = ("found", "unfinished", "collapsed")
 #: No side is shorter than this share of its range.
 NARROWEST = 1e-3
-#: A region that moves less than this in so many steps stands still.
-_STILL, _PATIENCE = 1e-6, 5
+#: A region that moves less than this, and less than this share of itself, in so many steps stands still: the published
+#: setting grows from boxes of a hundred-thousandth of a degree.
+_STILL, _SLOW, _PATIENCE = 1e-6, 1e-3, 5
+#: A box that is so many times its range out of the domain runs away, to where parameters mean nothing, and is stopped.
+_AWAY = 10.0
 #: Frames of a trace.
 _FRAMES = 50
 
@@ -69,8 +73,9 @@ class Regions:
     confidence : Tensor (J,)
         At the start.
     status : tuple of str
-        ``"found"``; ``"unfinished"``: it still moved when the steps were over; ``"collapsed"``: every side is as short
-        as can be; ``"wrong at the start"``: not searched; ``"not a number"``: the confidence was NaN on the way.
+        ``"found"``; ``"unfinished"``: it still moved when the steps were over, or left the domain by ten times its
+        range; ``"collapsed"``: every side is as short as can be; ``"wrong at the start"``: not searched;
+        ``"not a number"``: the confidence was NaN on the way.
     steps : Tensor (J,)
         Steps that were taken.
     trace : Tensor (frames, J, 2, n)
@@ -98,7 +103,15 @@ class Regions:
 
     @torch.no_grad()
     def inside(self, f: Confidence, *, samples: int = 256, level: float = 0.5, batch: int = 4096) -> Inside:
-        """Look at so many points of each box: what the confidence is between its corners."""
+        """Look at so many points of each box: what the confidence is between its corners.
+
+        Raises
+        ------
+        SpecError
+            Fewer than two samples, or no batch.
+        """
+        if samples < 2 or batch < 1:
+            raise SpecError(f"{samples} samples in batches of {batch}: a variance needs two, and a batch one")
         count, n = self.lower.shape
         unit = sobol(samples, n, 0).to(self.lower)
         kept = torch.tensor([one in SEARCHED for one in self.status], device=self.lower.device)
@@ -107,9 +120,11 @@ class Regions:
         for rows in torch.split(kept.nonzero().flatten(), each) if bool(kept.any()) else ():
             a, b = self.lower[rows], self.upper[rows]
             points = a[:, None] + unit * (b - a)[:, None]
-            values = f(rows.repeat_interleave(samples), points.reshape(-1, n)).reshape(len(rows), samples).double()
-            low = values.amin(1)
-            parts = (values.mean(1), values.var(1), low, (values < level).double().mean(1))
+            values = _asked(f, rows.repeat_interleave(samples), points.reshape(-1, n)).reshape(len(rows), samples)
+            values, low = values.double(), values.double().amin(1)
+            # A share of points of which some are not a number is none either.
+            holes = torch.where(low.isnan(), torch.nan, (values < level).double().mean(1))
+            parts = (values.mean(1), values.var(1), low, holes)
             found[:, rows.cpu().numpy()] = torch.stack(parts).cpu().numpy()
         return Inside(found[0], found[1], found[2], found[3], samples, level)
 
@@ -182,7 +197,9 @@ def find_regions(
     SpecError
         An option outside its range; ``oir_w`` or ``trap`` above eight dimensions, where they have no random form.
     DataError
-        Starts outside [0, 1], NaN, or of another shape.
+        Starts outside [0, 1], NaN, of another shape, or none; a confidence of another shape.
+    UnsupportedModel
+        ``oir_w`` or ``trap`` of a confidence without a gradient.
 
     References
     ----------
@@ -198,41 +215,49 @@ def find_regions(
     [0.5, 0.5, 0.5]
     """
     n = starts.shape[1] if starts.ndim == 2 else 0
-    if lengths is not None and (len(lengths) != n or min(lengths) <= 0):
+    if lengths is not None and not (len(lengths) == n and all(0 < one < math.inf for one in lengths)):
         raise SpecError(f"lengths {list(lengths)}: expected {n} numbers above 0")
+    numbers = {"rate": rate, "alpha": alpha, "lam": lam, "level": level, "grad_sign": grad_sign}
+    strange = [name for name, one in numbers.items() if not math.isfinite(one)]
+    if strange or alpha <= 0 or lam < 0 or grad_sign not in (1, -1):
+        said = ", ".join(f"{name} {one:g}" for name, one in numbers.items())
+        raise SpecError(f"{said}: expected finite numbers, alpha above 0, lam from 0, and 1 or -1 for grad_sign")
     share = half_width / min(lengths) if lengths is not None else half_width
     _check(starts, method, steps=steps, rate=rate, half_width=share, n=n, points=points, batch=batch)
     beta = 0.5 / (2 * n - 1) if beta is None else beta
     if method == "oir_w" and not 0 <= beta < 2 / (2 * n - 1):
         raise SpecError(f"beta {beta:g}: in {n} dimensions oir_w needs 0 <= beta < {2 / (2 * n - 1):g}")
     settings = Settings(method, alpha, beta, lam, level, grad_sign, face_means, points)
-    u0 = starts.detach()
+    # The first box of the published setting is narrower than a single float tells apart at 360 degrees.
+    u0, dtype = starts.detach().double(), starts.dtype
     size = torch.ones_like(u0[:1]) if lengths is None else u0.new_tensor(lengths)[None]
     with torch.no_grad():
-        confidence = _in_parts(f, torch.arange(len(u0), device=u0.device), u0, batch)
+        confidence = _in_parts(f, torch.arange(len(u0), device=u0.device), u0, batch, dtype)
     # Bounds in the units of the search; what is looked at, projected and given back is in shares of the ranges.
     a, b = u0 * size - half_width, u0 * size + half_width
     if project:
         a, b = _projected(a, b, u0, size)
     bad, wrong = ~confidence.isfinite(), confidence < least
-    open_ = ~bad & ~wrong
+    open_, away = ~bad & ~wrong, torch.zeros_like(bad)
     still, taken = torch.zeros(len(u0), dtype=torch.long, device=u0.device), torch.zeros_like(open_, dtype=torch.long)
     every, frames = max(1, -(-steps // _FRAMES)), [torch.stack([a, b], dim=1) / size]
     for step in range(steps):
         jobs = open_.nonzero().flatten()
         if not len(jobs):
             break
-        da, db = descent(_evaluator(f, jobs, batch, size, inside=project), a[jobs], b[jobs], settings, step)
+        da, db = descent(_evaluator(f, jobs, batch, size, dtype, inside=project), a[jobs], b[jobs], settings, step)
         lost = ~(da.isfinite() & db.isfinite()).all(1)
         new_a, new_b = a[jobs] - rate * da.nan_to_num(0, 0, 0), b[jobs] - rate * db.nan_to_num(0, 0, 0)
         if project:
             new_a, new_b = _projected(new_a, new_b, u0[jobs], size)
-        moved = (torch.maximum((new_a - a[jobs]).abs(), (new_b - b[jobs]).abs()) / size).amax(1)
+        moved = torch.maximum((new_a - a[jobs]).abs(), (new_b - b[jobs]).abs()) / size
+        rests = ((moved < _STILL) & (moved <= _SLOW * (b[jobs] - a[jobs]).abs() / size)).all(1)
         a[jobs], b[jobs] = new_a, new_b
         taken[jobs] += 1
-        still[jobs] = torch.where(moved < _STILL, still[jobs] + 1, 0)
+        still[jobs] = torch.where(rests, still[jobs] + 1, 0)
         bad[jobs] |= lost
-        open_[jobs] = ~lost & (still[jobs] < _PATIENCE)
+        away[jobs] = ((new_a / size < -_AWAY) | (new_b / size > 1 + _AWAY)).any(1)
+        open_[jobs] = ~lost & ~away[jobs] & (still[jobs] < _PATIENCE)
         if step % every == every - 1:
             frames.append(torch.stack([a, b], dim=1) / size)
     a, b = a / size, b / size
@@ -241,7 +266,7 @@ def find_regions(
     status = np.full(len(u0), "found", dtype=object)
     # The later ones weigh more.
     for words, which in (
-        ("unfinished", open_),
+        ("unfinished", open_ | away),
         ("collapsed", collapsed),
         ("wrong at the start", wrong),
         ("not a number", bad),
@@ -249,7 +274,8 @@ def find_regions(
         status[which.cpu().numpy()] = words
     hidden = (bad | wrong)[:, None]
     lower, upper = a.masked_fill(hidden, torch.nan), b.masked_fill(hidden, torch.nan)
-    return Regions(lower, upper, u0, confidence, tuple(status.tolist()), taken, torch.stack(frames))
+    lower, upper, trace = lower.to(dtype), upper.to(dtype), torch.stack(frames).to(dtype)
+    return Regions(lower, upper, u0.to(dtype), confidence.to(dtype), tuple(status.tolist()), taken, trace)
 
 
 def _check(
@@ -258,7 +284,7 @@ def _check(
     if method not in METHODS:
         close = nearest(method, METHODS)
         raise SpecError(f"method {method!r}: " + (f"did you mean {close[0]}?" if close else f"one of {METHODS}"))
-    if starts.ndim != 2 or not n or not starts.is_floating_point():
+    if starts.ndim != 2 or not n or not len(starts) or not starts.is_floating_point():
         raise DataError(f"starts need shape (jobs, dimensions) and floats; got {tuple(starts.shape)}, {starts.dtype}")
     outside = ~((starts >= 0) & (starts <= 1)).all(1)
     if bool(outside.any()):
@@ -282,7 +308,7 @@ def _projected(a: Tensor, b: Tensor, u0: Tensor, size: Tensor) -> tuple[Tensor, 
 
 
 def _evaluator(
-    f: Confidence, jobs: Tensor, batch: int, size: Tensor, *, inside: bool
+    f: Confidence, jobs: Tensor, batch: int, size: Tensor, dtype: torch.dtype, *, inside: bool
 ) -> Callable[[Tensor, bool], tuple[Tensor, Tensor | None]]:
     """``f`` over points (J, P, n) of the given jobs; with ``inside`` a point beyond the domain is taken at its edge."""
 
@@ -293,20 +319,32 @@ def _evaluator(
         numbers = jobs.repeat_interleave(each)
         if not slopes:
             with torch.no_grad():
-                return _in_parts(f, numbers, flat, batch).reshape(count, each), None
+                return _in_parts(f, numbers, flat, batch, dtype).reshape(count, each), None
         values, found = [], []
         with torch.enable_grad():
             for some, part in zip(torch.split(numbers, batch), torch.split(flat, batch), strict=True):
-                at = part.detach().requires_grad_(True)
-                value = f(some, at)
-                (slope,) = torch.autograd.grad(value.sum(), at)
-                values.append(value.detach())
-                found.append(slope / size)
+                at = part.to(dtype).detach().requires_grad_(True)
+                value = _asked(f, some, at)
+                slope = torch.autograd.grad(value.sum(), at, allow_unused=True)[0] if value.requires_grad else None
+                if slope is None:
+                    raise UnsupportedModel(
+                        "oir_w and trap read the gradient of the confidence in the semantic parameters, and this one "
+                        "has none; take level, naive or oir_b"
+                    )
+                values.append(value.detach().double())
+                found.append(slope.double() / size)
         return torch.cat(values).reshape(count, each), torch.cat(found).reshape(count, each, n)
 
     return evaluate
 
 
-def _in_parts(f: Confidence, jobs: Tensor, points: Tensor, batch: int) -> Tensor:
+def _in_parts(f: Confidence, jobs: Tensor, points: Tensor, batch: int, dtype: torch.dtype) -> Tensor:
     parts = zip(torch.split(jobs, batch), torch.split(points, batch), strict=True)
-    return torch.cat([f(some, part).detach().to(points.dtype) for some, part in parts])
+    return torch.cat([_asked(f, some, part.to(dtype)).detach().double() for some, part in parts])
+
+
+def _asked(f: Confidence, jobs: Tensor, points: Tensor) -> Tensor:
+    value = f(jobs, points)
+    if value.shape != jobs.shape:
+        raise DataError(f"{len(jobs)} points need a confidence each, of shape ({len(jobs)},); got {tuple(value.shape)}")
+    return value

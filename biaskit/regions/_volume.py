@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from biaskit.errors import DataError
+from biaskit.errors import DataError, SpecError
 
 __all__ = ["Srvr", "srvr"]
 
@@ -55,6 +55,13 @@ def srvr(
     generator : numpy Generator, optional
         Default: seed 0.
 
+    Raises
+    ------
+    DataError
+        Volumes and objects of different lengths.
+    SpecError
+        No draws.
+
     References
     ----------
     Hamdi & Ghanem, ECCV 2020, section 5 (SRVR, without interval). Hesterberg, What Teachers Should Know About the
@@ -69,6 +76,8 @@ def srvr(
     size, of = np.asarray(volumes, np.float64), np.asarray(objects)
     if size.shape != of.shape or size.ndim != 1:
         raise DataError(f"{size.shape} volumes of {of.shape} objects; expected one object per volume")
+    if draws < 1:
+        raise SpecError(f"{draws} draws; expected at least one")
     known = np.isfinite(size)
     names, place = np.unique(of[known], return_inverse=True)
     count = len(names)
