@@ -18,13 +18,27 @@ from torch import Tensor
 
 from biaskit.errors import DataError
 
-__all__ = ["IN_MEMORY", "ArrayImages", "EncodedImages", "Images", "as_array", "chunks", "fitted", "open_images"]
+__all__ = [
+    "IN_MEMORY",
+    "MOST_SIDE",
+    "ArrayImages",
+    "EncodedImages",
+    "Images",
+    "as_array",
+    "chunks",
+    "fitted",
+    "open_images",
+]
 
 #: Sets up to this many bytes are held in memory; larger ones stay on disk or are rendered when asked for.
 IN_MEMORY = 4 * 2**30
+#: Images are resized to this side at most: larger ones are a slip of the hand that would take all memory.
+MOST_SIDE = 4096
 #: Images that one thread decodes at a time; handing over single small images would cost as much as decoding
 #: them.
 _PORTION = 16
+#: Pixels of a resized image, before the cut: where Pillow refuses to decode one. Only a strip comes near.
+_MOST_PIXELS = 178_956_970
 
 
 @runtime_checkable
@@ -125,8 +139,8 @@ class EncodedImages:
     Raises
     ------
     DataError
-        No images; one that cannot be decoded, has more than 8 bits per channel, or is of another size than
-        the first. The message names it.
+        No images; one that cannot be decoded, is gray of more than 8 bits (of colors Pillow keeps the upper 8), or is
+        of another size than the first. The message names it.
 
     Examples
     --------
@@ -253,7 +267,9 @@ class _Unreadable(DataError):
     """An image that cannot be decoded."""
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"{name}: not a readable image ({reason}); repair or remove it")
+        super().__init__(
+            f"{name}: not a readable image ({reason}); repair or remove it, or leave it out with skip_corrupt"
+        )
         self.reason = reason
 
 
@@ -336,6 +352,8 @@ def fitted(image: Image.Image, size: int | None, resize: int | None = None) -> I
     if min(width, height) != short:
         long = int(short * max(width, height) / min(width, height))
         wide, high = (short, long) if width <= height else (long, short)
+        if short * long > _MOST_PIXELS:
+            raise ValueError(f"{width} x {height} pixels would become {wide} x {high}")
         image = image.resize((wide, high), Image.Resampling.BILINEAR)
     left, top = round((image.width - size) / 2), round((image.height - size) / 2)
     return image if image.size == (size, size) else image.crop((left, top, left + size, top + size))

@@ -118,6 +118,7 @@ class Subject:
         """Logits (len(rows), K), float32 on the CPU."""
         try:
             found = evaluate(self.model, self.dataset, self.rows, self.device)
+            self._check_images()
         except _REFUSED as error:
             self._check_answer()
             channels, height, width = self.dataset.images.shape
@@ -131,6 +132,17 @@ class Subject:
                 f"the {len(self.dataset.classes)} labels"
             )
         return finite(found, "images")
+
+    def _check_images(self) -> None:
+        """Refuse a model that changes the images it is given: analyzers compare its answers with what they gave."""
+        with torch.inference_mode():
+            _, images = next(self.batches(self.rows[:1]))
+            before = images.clone()
+            self.model(images)
+        if not torch.equal(images, before):
+            raise UnsupportedModel(
+                "the model changes its images in place, as images.sub_(mean) does; write images = images - mean"
+            )
 
     def _check_answer(self) -> None:
         """Refuse a model whose answer to an image is something else than one tensor of logits."""

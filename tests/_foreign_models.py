@@ -103,3 +103,30 @@ def needs_an_argument(width: int) -> nn.Module:
 
 def not_a_module() -> int:
     return 7
+
+
+class Normalized(nn.Module):
+    """A convolution behind a normalization that changes the images it is given, as many networks write it, or not."""
+
+    def __init__(self, *, in_place: bool) -> None:
+        super().__init__()
+        self.inner, self.in_place = Convolved(), in_place
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.inner(images.sub_(0.5).div_(0.25) if self.in_place else (images - 0.5) / 0.25)
+
+
+def in_place() -> nn.Module:
+    return Normalized(in_place=True)
+
+
+def out_of_place() -> nn.Module:
+    return Normalized(in_place=False)
+
+
+def elsewhere() -> nn.Module:
+    return Wrapped(lambda logits: logits.to("meta"))
+
+
+def leaves() -> nn.Module:
+    raise SystemExit(3)

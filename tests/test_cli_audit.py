@@ -181,3 +181,21 @@ def test_hostile_names_do_not_reach_the_terminal(call, tmp_path):
     assert result.exit_code == 0, result.output
     assert "\x1b[2J" not in result.output
     assert "\\x1b[2Jleft" in result.stdout
+
+
+def test_an_empty_name_is_not_the_default(call):
+    found = call("biaskit.testing:constant", "--on", "")
+    assert (found.exit_code, found.stderr) == (
+        2,
+        "error: no data set is named: expected a name, or a folder of images\n",
+    )
+
+
+def test_names_move_no_cursor(call, tmp_path):
+    for name in ("\x1b[31mred", "b", "c"):
+        (tmp_path / "x" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "x" / name / "0.png")
+    found = call("biaskit.testing:constant", "--on", tmp_path / "x")
+    assert found.exit_code == 2
+    assert "the data has 3 labels (\\x1b[31mred, b, c)" in found.stderr
+    assert "\x1b" not in found.stderr

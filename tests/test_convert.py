@@ -219,6 +219,15 @@ def written(tmp_path, request):
     return convert(tiny(), tmp_path / "out", to=request.param)
 
 
+@pytest.mark.parametrize("to", LAYOUTS)
+def test_an_attribute_called_as_the_column_of_paths(tmp_path, to):
+    pixels = np.zeros((4, 2, 2), np.uint8)
+    data = bk.Dataset.from_arrays(pixels, list("abab"), {"biaskit:file": list("xxyy")}, split=["train", "test"] * 2)
+    with pytest.raises(DataError, match="an attribute called 'biaskit:file' would be written over a column"):
+        convert(data, tmp_path / "out", to=to)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_table_that_was_changed_is_not_passed_over(tmp_path):
     for to, name in (("imagefolder", "test/metadata.jsonl"), ("wilds", "metadata.csv")):
         folder = convert(tiny(), tmp_path / to, to=to)
@@ -363,7 +372,7 @@ def test_convert_of_the_users_own(run, refused, tmp_path):  # noqa: F811
     assert "give size=N" in refused(*words, "--drop")
     code, out, _ = run(*words, "--drop", "--size", 8, "--group-by", "color")
     assert code == 0
-    assert "note: 1 images or lines without a partner were left out: 4.jpg" in out
+    assert f"note: left out: named in a.csv, not in {tmp_path / 'pets'}: 1 (4.jpg)" in out
     back = open_data(tmp_path / "out")
     assert (back.group_by, back.images.shape, len(back)) == (("color",), (3, 8, 8), 4)
     assert "no layout" in refused("convert", "colordigits", "--to", "x", "--out", tmp_path / "y")

@@ -387,6 +387,21 @@ def test_no_shortcut_no_leak():
     assert text[3] == "No image is in two splits, not even nearly."
 
 
+def test_groups_in_a_sentence():
+    sets = {
+        "Train has seen the 1 group that is tested.": ["red", "red"],
+        "1 of the 1 group that is tested was never seen in train: 0, blue.": ["red", "blue"],
+    }
+    for text, color in sets.items():
+        data = bk.Dataset.from_arrays(pictures(2), [0, 0], {"color": color}, split=["train", "test"])
+        assert text in data_audit(data).sentences
+    data = bk.Dataset.from_arrays(pictures(3), [0, 0, 1], {"color": ["red", "blue", "blue"]},
+                                  split=["train", "test", "test"])  # fmt: skip
+    assert "2 of the 2 groups that are tested were never seen in train: (0, blue) and (1, blue)." in (
+        data_audit(data).sentences
+    )
+
+
 @pytest.mark.parametrize("attributes", [{}, {"color": ["red"] * 8}])
 def test_no_attribute_or_one_value(attributes):
     data = table([0, 1] * 4, attributes, ["train"] * 4 + ["test"] * 4, pictures(8))

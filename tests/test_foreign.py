@@ -104,6 +104,8 @@ def test_a_factory_is_deterministic():
         ("_foreign_models:maps", UnsupportedModel, r"outputs of shape \(4, 2, 1, 1\) for 4 images"),
         ("_foreign_models:one", DataError, "the data has 2 labels .left, right., the model one output; a model of two"),
         ("_foreign_models:three", DataError, "the data has 2 labels .left, right., the model 3 outputs; name the"),
+        ("_foreign_models:elsewhere", UnsupportedModel, "gives its outputs on meta for images on cpu"),
+        ("_foreign_models:leaves", UnsupportedModel, r"leaves\(\) failed: SystemExit: 3"),
         ("resnet18", SpecError, "'resnet18' names no model; .* did you mean torchvision:resnet18?"),
         ("nothing", SpecError, "'nothing' names no model; expected a run's folder"),
         ("gone/model.pt2", SpecError, "no file or folder gone/model.pt2"),
@@ -119,6 +121,23 @@ def test_what_is_no_model_is_said(spec, error, message):
 def test_a_tuple_is_named_for_a_plain_module_too():
     with pytest.raises(UnsupportedModel, match=r"gives a tuple of \(1, 2\), \(1,\)"):
         bk.audit(models.pair(), TINY, device="cpu").predictions  # noqa: B018
+
+
+def test_a_model_that_changes_its_images_in_place():
+    # Analyzers go on with the images they gave: the numbers are those of the same model written without it.
+    wanted = ["group_accuracy", "attribution", "continuity"]
+    found = [
+        bk.audit(f"_foreign_models:{name}", TINY, analyzers=wanted, device="cpu")
+        for name in ("in_place", "out_of_place")
+    ]
+    for name in wanted:
+        assert found[0][name].table.equals(found[1][name].table), name
+    assert found[0].subject.steady
+    gray = bk.Dataset.from_arrays(np.zeros((4, 8, 8), np.uint8), list("abab"), split=["test"] * 4)
+    assert answers(opened("_foreign_models:in_place", gray), torch.zeros(4, 1, 8, 8)).shape == (4, 2)
+    # A plain module is used as it is, with its layers: there it is refused.
+    with pytest.raises(UnsupportedModel, match="the model changes its images in place"):
+        audit_result(bk.audit(models.in_place(), TINY, device="cpu"))
 
 
 def test_nan_is_an_error_of_the_audit():
@@ -346,7 +365,7 @@ def test_onnx_answers_and_has_no_gradients(tmp_path, batch):
     assert audit_result(found)["headline"][1]["value"] == 1.0
 
 
-@pytest.mark.parametrize("kind", ["module", "onnx"])
+@pytest.mark.parametrize("kind", ["module", pytest.param("onnx", marks=pytest.mark.smoke)])
 def test_every_analyzer_on_a_model_without_gradients_and_layers(tmp_path, kind):
     """Each one runs or says why it cannot; none ends the audit."""
     data = testing.tiny(concepts=True)
@@ -586,6 +605,7 @@ def test_size_and_normalization_of_ones_own():
         ({"mean": 0.5, "std": 0.0}, "--std 0"),
         ({"mean": (0.5, 0.5), "std": (0.5, 0.5)}, "2 numbers; expected one, or one for each channel"),
         ({"size": 0}, "expected a side in pixels"),
+        ({"size": 100_000}, "expected a side in pixels, 1 to 4,096"),
     ],
 )
 def test_options_that_cannot_be(options, message):
@@ -641,7 +661,9 @@ def test_a_map_of_labels(tmp_path):
         ("model,label\n0,left\n7,right\n", "class 7, but the model's outputs are 0 to 2"),
         ("model,label\n0,left\n0,right\n", "the class '0' stands for 'left' and for 'right'"),
         ("model,label\n0,left\ncat,right\n", "the model has no class 'cat'; its classes have no names here"),
-        ("class,label\n0,left\n", "needs the columns model,label; it has class, label"),
+        ("class,label\n0,left\n", "needs the columns model,label, each once; it has class, label"),
+        ("model,label,label\n0,left,right\n", "each once; it has model, label, label"),
+        ("model,label\n0,left,\n1,right,\n", "more cells than its head has names"),
         ("model,label\n0,left\n1,\n", "line 3: a class and a label are needed"),
         ("", "No columns to parse"),
     ],

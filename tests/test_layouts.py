@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import sys
 
 import numpy as np
 import pandas as pd
@@ -215,7 +217,40 @@ def test_both_sides_are_counted_and_named(pets, tmp_path):
         "dog/5.png": f"named in a.csv, not in {pets}",
         "dog/3.png": "has no line in a.csv",
     }
-    assert any("3 images or lines without a partner were left out" in note for note in data.card["notes"])
+    # A terminal shows the first few notes alone.
+    assert data.card["notes"][0] == (
+        f"left out: named in a.csv, not in {pets}: 2 (dog/4.png, dog/5.png); has no line in a.csv: 1 (dog/3.png)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (PETS.replace(",", ";"), r"a\.csv is separated by ';'; write it with ',' between the cells"),
+        (PETS.replace(",", "\t"), r"a\.csv is separated by '\\t'; write it with ','"),
+        ("file,color\ncat/1.png,red,\n", r"a\.csv cannot be read as a table \(.*Expected 2 fields in line 2, saw 3\)"),
+        ("file,color,color\ncat/1.png,red,blue\n", r"a\.csv has two columns 'color'; rename one of them"),
+        ("file,color, color\ncat/1.png,red,blue\n", r"a\.csv has two columns 'color'"),
+    ],
+)
+def test_tables_whose_cells_cannot_be_told_apart(pets, tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        open_data(pets, attributes=write(tmp_path / "a.csv", text))
+
+
+def test_the_index_that_pandas_writes_is_no_attribute(pets, tmp_path):
+    lines = PETS.splitlines()
+    for head in ("", "Unnamed: 0"):
+        text = "\n".join([f"{head},{lines[0]}", *(f"{row},{one}" for row, one in enumerate(lines[1:]))])
+        with_index = open_data(pets, attributes=write(tmp_path / "a.csv", text))
+        assert with_index.attributes == open_data(pets, attributes=write(tmp_path / "b.csv", PETS)).attributes
+
+
+def test_a_label_that_neither_side_has(pets, tmp_path):
+    with pytest.raises(
+        DataError, match=r"its classes are its folders; a\.csv has no column 'Color' either, it has file"
+    ):
+        open_data(pets, attributes=write(tmp_path / "a.csv", PETS), label="Color")
 
 
 @pytest.mark.parametrize("empty", ["", "NaN", "NA", "  "])
@@ -467,6 +502,61 @@ def test_parquet_without_images(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"label": [1], "x": [2]}), tmp_path / "test.parquet")
     with pytest.raises(DataError, match=r"test\.parquet has no column 'image' but label, x"):
         open_data(tmp_path)
+
+
+# ---------------------------------------------------------------------------------------------- strange files
+
+
+def test_a_link_to_nothing_is_an_image_that_cannot_be_read(pets):
+    (pets / "cat" / "9.png").symlink_to(pets / "gone.png")
+    (pets / "cat" / "notes.txt").symlink_to(pets / "gone.txt")
+    with pytest.raises(DataError, match=r"cat/9\.png: not a readable image .*skip_corrupt"):
+        open_data(pets)
+    data = open_data(pets, skip_corrupt=True)
+    assert (len(data), list(data.card["skipped"])) == (4, ["cat/9.png"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_text(pets):
+    os.rename(pets / "cat", os.fsencode(pets) + b"/c\xff")
+    with pytest.raises(DataError, match=r"the name of a file or folder is no UTF-8 text; rename it"):
+        open_data(pets)
+
+
+def test_sizes_beyond_all_memory(pets, tmp_path):
+    with pytest.raises(SpecError, match=r"size=100000, resize=None: expected at most 4,096 pixels"):
+        open_data(pets, size=100_000)
+    with pytest.raises(SpecError, match="expected at most"):
+        open_data(pets, size=224, resize=100_000)
+    draw(tmp_path / "strips", {"a/0.png": 1, "b/0.png": 2}, size=(4000, 1))
+    with pytest.raises(
+        DataError, match=r"a/0\.png: not a readable image \(4000 x 1 pixels would become 896000 x 224\)"
+    ):
+        open_data(tmp_path / "strips", size=224)
+    assert open_data(tmp_path / "strips", size=8).images.shape == (3, 8, 8)
+
+
+def test_a_set_without_a_name():
+    with pytest.raises(SpecError, match="no data set is named"):
+        open_data(" ")
+
+
+def test_folders_in_that_of_a_class_are_said(tmp_path):
+    # Domains that lack a class are no domains: art and photo would else be labels without a word.
+    root = draw(tmp_path / "x", {"art/cat/1.png": 1, "art/dog/1.png": 2, "photo/cat/1.png": 3})
+    data = open_data(root)
+    assert data.classes == ("art", "photo")
+    assert "folders in that of a class, such as art/cat, were taken as part of it" in data.card["notes"]
+    flat = draw(tmp_path / "y", {"test/art/1.png": 1, "test/photo/1.png": 3})
+    assert "notes" not in open_data(flat).card
+
+
+def test_of_two_columns_of_labels_one_is_said_to_be_left_out(tmp_path):
+    draw(tmp_path, {f"{row}.png": row for row in range(4)})
+    write(tmp_path / "metadata.csv", "filename,y,label\n0.png,a,p\n1.png,b,p\n2.png,a,q\n3.png,b,q\n")
+    data = open_data(tmp_path)
+    assert told(data, "label") == [("a",), ("b",), ("a",), ("b",)]
+    assert "labels are the column y of metadata.csv; its column label was left out" in data.card["notes"]
 
 
 # ---------------------------------------------------------------------------------------------- LfF and DomainBed

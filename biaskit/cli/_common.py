@@ -120,7 +120,9 @@ def say(text: str = "", *, err: bool = False, style: str = "") -> None:
 
 def fail(message: str) -> None:
     """The one red line of a user's error."""
-    say("error: " + " ".join(message.split()), err=True, style="red")
+    from biaskit.telling.numbers import visible
+
+    say("error: " + visible(" ".join(message.split())), err=True, style="red")
 
 
 def guarded(function: Function) -> Function:

@@ -84,6 +84,7 @@ def audit(
     from biaskit.foreign import find_model, fit_model
     from biaskit.layouts import open_data
     from biaskit.output import FILES
+    from biaskit.telling.numbers import visible
 
     if out:
         check_replaceable(Path(out), FILES)
@@ -96,10 +97,13 @@ def audit(
     numbers = {"mean": _numbers("mean", mean), "std": _numbers("std", std)}
     found = find_model(model, weights=weights, trust_pickle=trust_pickle)
     sizes, read = _sizes(on, found, size)
-    data = open_data(on or DEFAULT, split=split, attributes=attributes, drop=drop, skip_corrupt=skip_corrupt, **sizes)
+    data = open_data(
+        DEFAULT if on is None else on, split=split, attributes=attributes, drop=drop, skip_corrupt=skip_corrupt, **sizes
+    )
     opened = fit_model(found, data, size=size, **numbers, labels=labels, name=name, read=read)
     test = len(data.rows("test"))
-    say(f"{opened.name} on {data.name}: {test:,} test images, {len(data.classes)} labels; {where}", err=True)
+    told = visible(f"{opened.name} on {data.name}")
+    say(f"{told}: {test:,} test images, {len(data.classes)} labels; {where}", err=True)
     one = run_audit(
         opened,
         data,

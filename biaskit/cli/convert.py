@@ -57,7 +57,7 @@ def convert(
     from biaskit.layouts import convert as write
     from biaskit.layouts import open_data
     from biaskit.layouts._companion import holds
-    from biaskit.telling.numbers import ASCII
+    from biaskit.telling.numbers import ASCII, visible
 
     check_replaceable(Path(out), holds(Path(out)))
     dataset = open_data(
@@ -76,12 +76,12 @@ def convert(
     _, height, width = dataset.images.shape
     splits = ", ".join(f"{len(dataset.rows(one)):,} {one}" for one in dataset.splits)
     say(
-        f"Converted {dataset.name} to {to}: {ASCII.counted(len(dataset), 'image')} of {height} x {width} ({splits}), "
-        f"{ASCII.counted(len(dataset.groups), 'group')}."
+        f"Converted {visible(dataset.name)} to {to}: {ASCII.counted(len(dataset), 'image')} of {height} x {width} "
+        f"({splits}), {ASCII.counted(len(dataset.groups), 'group')}."
     )
     say()
     for note in dataset.card.get("notes", ()):
-        say(f"note: {note}")
+        say(visible(f"note: {note}"))
     size_of = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
     say(f"data     {folder}  {'  '.join(sorted(one.name for one in folder.iterdir()))}  {size_of / 1e6:.1f} MB")
     say(f"hint: {shlex.join(['biaskit', 'data-audit', str(folder)])} reads it back, and looks at it", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -60,7 +61,8 @@ def data_audit(
         check_replaceable(Path(out), FILES)
     dataset = open_data(data, split=split, attributes=attributes, drop=drop, skip_corrupt=skip_corrupt, size=size)
     found = look(dataset, near=near, command=typed())
-    default = Path(f"biaskit-data-{dataset.name}-{dataset.fingerprint[:8]}")
+    name = re.sub(r"[^\w.-]+", "-", dataset.name)[:60]
+    default = Path(f"biaskit-data-{name}-{dataset.fingerprint[:8]}")
     folder = found.save(Path(out) if out else default, images=images)
     if json:
         say((folder / "result.json").read_text(encoding="utf-8"))

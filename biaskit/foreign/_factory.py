@@ -36,7 +36,7 @@ def made_by(spec: str, weights: Path | None, *, trust_pickle: bool) -> Found:
             made: Any = importlib.import_module(place)
             for part in name.split("."):
                 made = getattr(made, part)
-        except Exception as error:  # the user's code may raise anything
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
             raise UnsupportedModel(
                 f"{spec}: {type(error).__name__}: {error}; expected package.module:factory, importable from here"
             ) from None
@@ -46,7 +46,7 @@ def made_by(spec: str, weights: Path | None, *, trust_pickle: bool) -> Found:
             try:
                 with scoped(0):
                     made = made()
-            except Exception as error:  # the user's code may raise anything
+            except (Exception, SystemExit) as error:  # the user's code may raise anything
                 raise UnsupportedModel(
                     f"{spec}() failed: {type(error).__name__}: {error}; it is called without arguments"
                 ) from None

@@ -85,9 +85,13 @@ def read_label_map(path: str | Path) -> list[tuple[str, str]]:
     except (OSError, ValueError) as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else str(error).partition("\n")[0]
         raise DataError(f"--labels {path}: {reason}") from None
+    # pandas calls a second column of a name `name.1`, and takes the first cell of a line with too many as its index.
     table.columns = [str(name).strip() for name in table.columns]
-    if not {"model", "label"} <= set(table.columns):
-        raise DataError(f"{path} needs the columns model,label; it has {', '.join(table.columns) or 'none'}")
+    columns = [re.sub(r"\.\d+$", "", name) for name in table.columns]
+    if columns.count("model") != 1 or columns.count("label") != 1:
+        raise DataError(f"{path} needs the columns model,label, each once; it has {', '.join(columns) or 'none'}")
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(f"{path}: its lines have more cells than its head has names; take the trailing commas out")
     rows = [(a.strip(), b.strip()) for a, b in zip(table["model"], table["label"], strict=True)]
     empty = next((line for line, row in enumerate(rows, start=2) if not all(row)), None)
     if empty is not None:

@@ -25,6 +25,7 @@ from biaskit.foreign._pixels import OnPixels, Preparation
 from biaskit.foreign._programs import exported, scripted
 from biaskit.foreign._timm import timm_model
 from biaskit.foreign._torchvision import torchvision_model
+from biaskit.images import MOST_SIDE
 from biaskit.rng import scoped
 from biaskit.runs import Run
 from biaskit.subject import one_tensor
@@ -246,8 +247,8 @@ def _sides(
 ) -> tuple[tuple[int, int] | None, tuple[int, int, int, int] | None, str]:
     """What images are resized to, what is cut out of that, and both in words."""
     _, height, width = shape
-    if size is not None and size < 1:
-        raise SpecError(f"--size {size}: expected a side in pixels")
+    if size is not None and not 1 <= size <= MOST_SIDE:
+        raise SpecError(f"--size {size}: expected a side in pixels, 1 to {MOST_SIDE:,}")
     if size is not None and found.fixed and found.size != (size, size):
         raise SpecError(f"--size {size}: {found.name} takes images of {_by(found.size)} alone; leave --size out")
     wanted = (size, size) if size is not None else found.size
@@ -327,6 +328,8 @@ def _probe(net: nn.Module, prepare: Preparation, dataset: Dataset) -> tuple[int,
             f"the model gives outputs of shape {tuple(answers.shape)} for {len(images)} images; expected logits "
             f"({len(images)}, classes)"
         )
+    if answers.device != images.device:
+        raise UnsupportedModel(f"the model gives its outputs on {answers.device} for images on {images.device}")
     return int(answers.shape[1]), _are_probabilities(answers)
 
 

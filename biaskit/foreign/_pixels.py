@@ -70,7 +70,7 @@ class Preparation(nn.Module):
         if self.channels == "to gray":
             images = (images * images.new_tensor(_GRAY)[:, None, None]).sum(dim=1, keepdim=True)
         elif self.channels == "to three":
-            images = images.expand(-1, 3, -1, -1)
+            images = images.repeat(1, 3, 1, 1)
         if self.mean is not None and self.std is not None:
             images = (images - self.mean) / self.std
         return images
@@ -131,7 +131,8 @@ class OnPixels(nn.Module):
         self.register_buffer("absent", None if as_it_is or most == 1 else absent)
 
     def forward(self, images: Tensor) -> Tensor:
-        answers = one_tensor(self.net(self.prepare(images)))
+        # A copy, since many networks normalize in place, and analyzers go on with the images they gave.
+        answers = one_tensor(self.net(self.prepare(images.clone())))
         if torch.is_grad_enabled() and images.requires_grad and not answers.requires_grad:
             why = self.gradients or "its logits are cut off from the pixels (no_grad, detach, numpy)"
             raise UnsupportedModel(f"the model gives no gradients: {why}")

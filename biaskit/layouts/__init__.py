@@ -12,9 +12,10 @@ from pathlib import Path
 from biaskit.data import Dataset
 from biaskit.disk import new_folder, open_dataset
 from biaskit.errors import DataError, SpecError, nearest
+from biaskit.images import MOST_SIDE
 from biaskit.layouts import _companion, _domainbed, _imagefolder, _lff, _parquet, _wilds
 from biaskit.layouts._assemble import assembled
-from biaskit.layouts._listing import Listing
+from biaskit.layouts._listing import Listing, named
 from biaskit.layouts._tables import read_table, with_attributes
 from biaskit.sources._tree import Tree, walk
 from biaskit.specs import card_names
@@ -118,6 +119,8 @@ def open_data(
         "drop": drop or None,
         "skip_corrupt": skip_corrupt or None,
     }
+    if not str(where).strip():
+        raise SpecError("no data set is named: expected a name, or a folder of images")
     path = Path(where).expanduser()
     built = not path.exists() or (path / "card.toml").is_file() or path.suffix == ".toml"
     if built or str(where).replace("-", "_") in {name.replace("-", "_") for name in card_names("dataset")}:
@@ -133,6 +136,8 @@ def open_data(
         raise SpecError(f"resize={resize} says nothing without size, the side that is cut out")
     if size is not None and (size < 1 or (resize is not None and resize < size)):
         raise SpecError(f"size={size}, resize={resize}: expected 1 <= size <= resize")
+    if size is not None and max(size, resize or 0) > MOST_SIDE:
+        raise SpecError(f"size={size}, resize={resize}: expected at most {MOST_SIDE:,} pixels")
     if layout is not None:
         _check_layout(layout)
     if path.is_file() and path.suffix != ".parquet":
@@ -140,9 +145,15 @@ def open_data(
     tree = walk(path) if path.is_dir() else Tree(path.parent, (), (path.name,))
     frame = read_table(Path(attributes).expanduser()) if attributes is not None else None
     joined = frame is not None and label in frame
-    listing = _listed(tree, layout, None if joined else label, drop=drop)
+    name = Path(str(attributes)).name
+    try:
+        listing = _listed(tree, layout, None if joined else label, drop=drop)
+    except DataError as error:
+        if frame is None or label is None or joined:
+            raise
+        have = named([str(one) for one in frame.columns], 8)
+        raise DataError(f"{error}; {name} has no column {label!r} either, it has {have}") from None
     if frame is not None:
-        name = Path(str(attributes)).name
         listing = with_attributes(listing, frame, name, label=label if joined else None, drop=drop)
     return assembled(
         listing, size=size, resize=resize, split=split, group_by=group_by, drop=drop, skip_corrupt=skip_corrupt

@@ -56,7 +56,8 @@ def assembled(
     groups = tuple(group_by) if group_by is not None else listing.group_by
     if groups is None:
         groups = tuple(_attributes(listing.table))
-    notes = [*listing.card.get("notes", ()), *listing.notes, *_said(listing, groups, skipped)]
+    # What is missing comes first: a terminal shows the first few notes alone.
+    notes = [*listing.card.get("notes", ()), *_missing(listing, skipped), *listing.notes, *_alone(listing, groups)]
     told = {key: one for key, one in listing.card.items() if key != "concepts" or listing.concepts is not None}
     name = listing.root.resolve().name
     card = {
@@ -183,19 +184,28 @@ def _opened(listing: Listing, size: int | None, resize: int | None, *, skip: boo
     return open_images(encoded, size=size, resize=resize, channels=listing.channels, names=names, skip=skip)
 
 
-def _said(listing: Listing, groups: Sequence[str], skipped: dict[str, str]) -> list[str]:
-    """What a reader of the results should know about the images."""
+def _missing(listing: Listing, skipped: dict[str, str]) -> list[str]:
+    """How many images were skipped, and how many were left out for which reason."""
     notes = []
     if skipped:
         notes.append(f"{len(skipped):,} images could not be read and were skipped: {named(list(skipped))}")
-    if listing.left_out:
-        keys = list(listing.left_out)
-        notes.append(f"{len(keys):,} images or lines without a partner were left out: {named(keys)}")
-    for name in groups:
-        values = listing.table[name].unique()
-        if len(values) == 1:
-            notes.append(f"{name} is {values[0]} for every image: there is no other group to compare with")
+    reasons: dict[str, list[str]] = {}
+    for key, why in listing.left_out.items():
+        reasons.setdefault(why, []).append(key)
+    if reasons:
+        told = (f"{why}: {len(keys):,} ({named(keys)})" for why, keys in reasons.items())
+        notes.append(f"left out: {'; '.join(told)}")
     return notes
+
+
+def _alone(listing: Listing, groups: Sequence[str]) -> list[str]:
+    """The attributes that are the same for every image."""
+    found = {name: listing.table[name].unique() for name in groups}
+    return [
+        f"{name} is {values[0]} for every image: there is no other group to compare with"
+        for name, values in found.items()
+        if len(values) == 1
+    ]
 
 
 def _table(listing: Listing, classes: Sequence[str]) -> pd.DataFrame:

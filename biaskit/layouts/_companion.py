@@ -19,6 +19,7 @@ from biaskit.disk import check_format, read_planes, sha256, with_categories, wri
 from biaskit.errors import DataError
 from biaskit.layouts._listing import Listing, agree
 from biaskit.layouts._parquet import read as read_parquet
+from biaskit.layouts._write import column_clash
 from biaskit.sources._tree import Tree
 from biaskit.specs import read_toml
 
@@ -47,7 +48,13 @@ def write(dataset: Dataset, folder: Path, layout: str, keys: Sequence[str]) -> N
     layout : str
     keys : sequence of str
         The path of every image.
+
+    Raises
+    ------
+    DataError
+        An attribute is called as the column of paths.
     """
+    column_clash(dataset, (_FILE,))
     pictures = set(keys)
     tables = [
         path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).as_posix() not in pictures

@@ -56,7 +56,9 @@ def read(tree: Tree, *, label: str | None = None, drop: bool = False) -> Listing
         table["label"] = found
     if splits:
         table["split"] = splits_of([path.partition("/")[0] for path in tree.images])
-    return Listing(tree.root, "imagefolder", tree.images, table, classes)
+    deeper = next((path for path in tree.images if path.count("/") > 1 + splits), "") if classes else ""
+    inside = f"folders in that of a class, such as {deeper.rpartition('/')[0]}, were taken as part of it"
+    return Listing(tree.root, "imagefolder", tree.images, table, classes, notes=(inside,) if deeper else ())
 
 
 def _classes(found: Sequence[str | None]) -> tuple[str, ...] | None:

@@ -53,6 +53,8 @@ def read(tree: Tree, *, label: str | None = None, drop: bool = False) -> Listing
     DataError
         No files or no column of images; the errors of the source ``parquet``.
     """
+    import pyarrow.parquet
+
     found = _files(tree)
     if not found:
         raise DataError(f"{tree.root} holds no parquet files")
@@ -64,7 +66,10 @@ def read(tree: Tree, *, label: str | None = None, drop: bool = False) -> Listing
     notes: tuple[str, ...] = ()
     for number, file in enumerate(found):
         path = tree.root / file
-        image = _image_column(path) or "image"
+        image = _image_column(path)
+        if image is None:
+            have = named(pyarrow.parquet.read_schema(path).names, 8)
+            raise DataError(f"{path} has no column 'image' but {have}; call the column of encoded images so")
         rows = read_rows(path, image, label or "label", more=True)
         if number and rows.classes != names:
             raise DataError(f"{path.name} and {Path(found[0]).name} name different classes; align them")

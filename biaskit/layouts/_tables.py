@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,19 +27,13 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        A file that is not there, is no table, or has no lines.
+        A file that is not there, is no table, or has no lines; cells that belong to no column, two columns of one
+        name.
     """
     suffix = path.suffix.lower()
     try:
         if suffix in (".csv", ".tsv"):
-            frame = pd.read_csv(
-                path,
-                sep="," if suffix == ".csv" else "\t",
-                dtype=str,
-                keep_default_na=False,
-                na_values=_EMPTY,
-                encoding="utf-8-sig",
-            )
+            frame = _separated(path, "," if suffix == ".csv" else "\t")
         elif suffix == ".jsonl":
             lines = path.read_text(encoding="utf-8-sig").splitlines()
             frame = pd.DataFrame([json.loads(line) for line in lines if line.strip()], dtype=object)
@@ -51,9 +46,24 @@ def read_table(path: Path) -> pd.DataFrame:
     if not len(frame):
         raise DataError(f"{path} has no lines")
     # The index that pandas writes has no name; it says nothing about an image.
-    frame = frame[[name for name in frame.columns if not str(name).startswith("Unnamed: ")]]
-    columns = {str(name).strip(): [text_of(value) for value in frame[name]] for name in frame.columns}
+    frame = frame.loc[:, [not re.match(r"\s*$|Unnamed: ", str(name)) for name in frame.columns]]
+    names = [str(name).strip() for name in frame.columns]
+    again = [name for place, name in enumerate(names) if name in names[:place]]
+    if again:
+        raise DataError(f"{path} has two columns {again[0]!r}; rename one of them")
+    columns = {name: [text_of(value) for value in frame.iloc[:, place]] for place, name in enumerate(names)}
     return pd.DataFrame(columns, dtype=object)
+
+
+def _separated(path: Path, separator: str) -> pd.DataFrame:
+    """A file of separated values; its first line is read as the others are, so that no cell may be left over."""
+    lines = pd.read_csv(path, sep=separator, header=None, dtype=str, na_filter=False, encoding="utf-8-sig")
+    names = ["" if pd.isna(name) else str(name) for name in lines.iloc[0]]
+    other = next((one for one in ";\t," if one in names[0]), None) if len(names) == 1 else None
+    if other is not None:
+        raise DataError(f"{path} is separated by {other!r}; write it with {separator!r} between the cells")
+    frame = lines.iloc[1:].set_axis(names, axis=1)
+    return frame.astype(object).where(~frame.isin(_EMPTY), None)
 
 
 def column_of(frame: pd.DataFrame, wanted: str | None, usual: Sequence[str], what: str, table: str) -> str | None:

@@ -62,12 +62,14 @@ def read(tree: Tree, *, label: str | None = None, drop: bool = False) -> Listing
         raise DataError(f"{tree.root / name}: column {files!r} is empty in {empty:,} lines; name the files")
     lines = _placed([below(str(value), tree.root) for value in frame.pop(files)], tree)
     both, left_out = agree(lines, tree.images, name, tree.root, drop=drop)
+    gone = "label" in frame and own != "label"
+    notes = (f"labels are the column {own} of {name}; its column label was left out",) if gone else ()
     frame = relabeled(frame, own)
     if "split" in frame:
         frame["split"] = splits_of(list(frame["split"]))
     kept = [row for row, key in enumerate(lines) if key in both]
     table = frame.iloc[kept].reset_index(drop=True)
-    return Listing(tree.root, "wilds", [lines[row] for row in kept], table, left_out=left_out)
+    return Listing(tree.root, "wilds", [lines[row] for row in kept], table, notes=notes, left_out=left_out)
 
 
 def _placed(lines: list[str], tree: Tree) -> list[str]:

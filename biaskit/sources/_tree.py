@@ -50,7 +50,7 @@ def walk(root: Path) -> Tree:
     Raises
     ------
     DataError
-        A folder that cannot be read, or one that holds itself through a link.
+        A folder that cannot be read, or one that holds itself through a link; an image whose path is no UTF-8 text.
     """
     images: list[str] = []
     others: list[str] = []
@@ -68,12 +68,24 @@ def walk(root: Path) -> Tree:
         for entry in entries:
             if entry.is_dir():
                 look(folder / entry.name, f"{start}{entry.name}/", (*above, here))
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                # A link to nothing is an image that cannot be read, which is said; pipes and devices are none.
+                if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
+                    images.append(_text(start + entry.name, root))
             elif entry.is_file():
-                kind = images if os.path.splitext(entry.name)[1].lower() in SUFFIXES else others
-                kind.append(start + entry.name)
+                others.append(start + entry.name)
 
     look(root, "", ())
     return Tree(root, tuple(sorted(images)), tuple(sorted(others)))
+
+
+def _text(path: str, root: Path) -> str:
+    """A path that tables and reports can hold."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{root / path}: the name of a file or folder is no UTF-8 text; rename it") from None
+    return path
 
 
 def split_name(word: str) -> str | None:

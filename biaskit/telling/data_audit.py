@@ -97,12 +97,15 @@ def _missing(result: Row, numbers: Numbers) -> str:
     by = ["label", *result["data"]["group_by"]]
     never = [row for row in result["groups"] if row["never_in_train"]]
     tested = [row for row in result["groups"] if any(row[s] for s in result["data"]["splits"] if s != "train")]
-    groups = numbers.counted(len(tested), "group")
+    groups = f"{numbers.counted(len(tested), 'group')} that {'is' if len(tested) == 1 else 'are'} tested"
     if not never:
-        return f"Train has seen each of the {groups} that are tested." if len(by) > 1 and tested else ""
-    first = listed(", ".join(str(row[name]) for name in by) for row in never)
+        each = "the" if len(tested) == 1 else "each of the"
+        return f"Train has seen {each} {groups}." if len(by) > 1 and tested else ""
+    # Names of groups have commas in them, so that each stands in brackets among others.
+    names = [", ".join(str(row[name]) for name in by) for row in never]
+    first = listed(names if len(names) == 1 or len(by) == 1 else (f"({name})" for name in names))
     were = "was" if len(never) == 1 else "were"
-    return f"{numbers.count(len(never))} of the {groups} that are tested {were} never seen in train: {first}."
+    return f"{numbers.count(len(never))} of the {groups} {were} never seen in train: {first}."
 
 
 def _twice(result: Row, numbers: Numbers) -> str:
