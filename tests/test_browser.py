@@ -21,6 +21,7 @@ def pages():
     return {name: render(CASES[name]()) for name in (*SHOWN, *STUDIES)}
 
 
+@pytest.mark.smoke
 @needs_browser
 def test_in_a_browser_nothing_is_said_loaded_or_scrolled_sideways(tmp_path, pages):
     seen, console = visit(tmp_path, {n: pages[n] for n in SHOWN})

@@ -100,6 +100,7 @@ def test_any_set_can_be_limited():
     assert data.table["color"].iloc[data.rows("train")].value_counts().to_dict() == {"red": 190, "blue": 10}
 
 
+@pytest.mark.smoke
 def test_cifar10_jpeg(data_root):
     data = bk.build("cifar10-jpeg", root=data_root)
     assert np.bincount(data.labels[data.rows("train")]).tolist() == [1000] * 10

@@ -17,6 +17,8 @@ import pytest
 import biaskit as bk
 from biaskit.registry import KINDS, plural
 
+pytestmark = pytest.mark.smoke
+
 ROOT = Path(__file__).parent.parent
 PLUGIN = ROOT / "docs" / "plugin"
 README = (PLUGIN / "README.md").read_text(encoding="utf-8")

@@ -30,6 +30,8 @@ from biaskit.studycard import Claim, Measure
 
 WU = "wu2021"
 PRESETS = ("smoke", "cpu", "gpu")
+#: The cpu presets decode whole data sets where these are at hand, which takes as long as forty other tests.
+BOUND = ("smoke", pytest.param("cpu", marks=pytest.mark.smoke), "gpu")
 
 # ------------------------------------------------------------------------------------------------ the shipped cards
 
@@ -56,7 +58,7 @@ def test_without_a_published_number_an_item_says_so():
         assert item.published or "no number published" in item.notes[0]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", BOUND)
 def test_every_preset_binds(preset):
     # Where the files are not at hand, recipes are bound to the embedded digits: the same checks but for the data.
     try:
@@ -144,7 +146,7 @@ def test_dong_has_every_table_and_figure_with_its_published_numbers():
         assert item.published or "no number published" in item.notes[0]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", BOUND)
 def test_the_networks_of_dong_are_its_arms(preset):
     try:
         plan = plan_study("dong2019", preset=preset)
