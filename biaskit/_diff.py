@@ -155,6 +155,8 @@ def _attributes(a: Side, b: Side, by: Sequence[str] | None) -> tuple[str, ...]:
         if missing:
             known = ", ".join(shared) or "none"
             raise DataError(f"no attribute {missing[0]!r} on both sides; they share {known}")
+        if len(set(by)) < len(by):
+            raise DataError(f"by names an attribute twice: {', '.join(by)}")
         return tuple(by)
     stated = a.group_by if a.group_by is not None else b.group_by
     if stated is not None:

@@ -14,7 +14,7 @@ import pandas as pd
 from biaskit import _score_tables as made
 from biaskit._assemble import SCHEMA, clean_json, versions
 from biaskit._score_reading import Reading, columns_of
-from biaskit.calibration import GRID, Stated, steps
+from biaskit.calibration import GRID, PREDICTION, Stated, steps
 from biaskit.counting import MISSING, open_table
 from biaskit.errors import DataError
 from biaskit.measures import Metric
@@ -201,6 +201,8 @@ def score(
     0.0
     """
     started = time.perf_counter()
+    if not len(thresholds):
+        raise DataError("thresholds is empty: operating points need one, such as 0.5")
     columns = columns_of(label, prediction, attributes, probabilities, missing)
     reading = Reading(columns, probabilities, steps(bins, thresholds), bins)
     opened = open_table(table, [one.name for one in columns], reading.numbers)
@@ -233,7 +235,9 @@ def score(
         "label": label,
         "prediction": prediction,
         "attributes": list(attributes),
-        "probabilities": dict(probabilities) if isinstance(probabilities, Mapping) else probabilities,
+        "probabilities": dict(zip(reading.classes, reading.numbers, strict=True))
+        if isinstance(probabilities, Mapping)
+        else probabilities,
         "thresholds": list(thresholds),
         "bins": bins,
         "min_n": min_n,
@@ -241,8 +245,8 @@ def score(
     }
     called = name or (Path(table).name if isinstance(table, str | Path) else "predictions")
     said = command or f"bk.score({called}, label={label!r}, prediction={prediction!r}, attributes={list(attributes)!r})"
-    notes = tuple(_notes(counts, reading))
-    return Score(called, counts, stated, tables, notes, options, said, time.perf_counter() - started)
+    notes = (*_doubts(counts, reading, stated), *_notes(counts, reading))
+    return Score(_told(called), counts, stated, tables, notes, options, _told(said), time.perf_counter() - started)
 
 
 def _notes(counts: GroupCounts, reading: Reading) -> Iterator[str]:
@@ -269,6 +273,33 @@ def _notes(counts: GroupCounts, reading: Reading) -> Iterator[str]:
         yield f"{empty:,} of {counts.n.size:,} groups have no rows; they keep their line, without a number"
     if not reading.covered and len(reading.classes) > 1:
         yield "some predicted classes have no column of probabilities: how sure the answers were is not judged"
+
+
+def _doubts(counts: GroupCounts, reading: Reading, stated: Stated | None) -> Iterator[str]:
+    """What speaks against these being the probabilities that they are said to be."""
+    if stated is None:
+        return
+    rows, labels = int(counts.n.sum()), len(counts.labels)
+    every = not reading.whole and set(reading.classes) == set(counts.labels)
+    off = reading.above + (reading.below if every else 0)
+    if off:
+        yield f"in {off:,} of {rows:,} rows the probabilities of the classes do not sum to 1; they are read as they are"
+    # A model that can only answer with these labels gives one of them an even share at least.
+    if stated.events[-1:] != (PREDICTION,) or len(counts.classes) > labels or labels < 2:
+        return
+    ends = np.append(stated.steps[1:], 1.0)
+    low = (stated.cells[:, 0] == len(stated.events) - 1) & (ends[stated.cells[:, 1]] <= 1 / labels + 1e-9)
+    few = int(stated.n[low].sum())
+    if few:
+        what = "the columns may be those of other classes"
+        if reading.whole:
+            what = f"{reading.numbers[0]} may be that of one class, which is written CLASS=COLUMN"
+        yield f"in {few:,} of {rows:,} rows the prediction has a probability below 1/{labels}: {what}"
+
+
+def _told(text: str) -> str:
+    """A name that a file can hold: what the system could not read as text stands as its code."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _curves(table: pd.DataFrame | None) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biaskit.calibration import MAX_SIZE, PREDICTION, Stated
+from biaskit.calibration import ALL, MAX_SIZE, PREDICTION, Stated
 from biaskit.counting import Codes, Tally
 from biaskit.errors import DataError
 from biaskit.metrics import GroupCounts, check_attributes, check_size
@@ -17,6 +17,10 @@ __all__ = ["Reading", "columns_of"]
 
 #: Probabilities that rounding has moved out of [0, 1] by less than this are moved back.
 _SLACK = 1e-6
+#: Those of all classes, rounded for a table, sum to 1 but for this.
+_ROUNDED = 0.05
+#: Predictions that are no label: more different ones than this are numbers, or names of rows.
+_MOST_OUTSIDE = 5_000
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,14 +38,27 @@ def columns_of(
         raise DataError(f"attributes is a list of columns; got the text {attributes!r}")
     if missing not in ("error", "group"):
         raise DataError(f"missing = {missing!r}: choose 'error' or 'group'")
-    if isinstance(probabilities, Mapping) and not probabilities:
-        raise DataError("probabilities names no class; leave it out, or give a column per class")
-    check_attributes(attributes)
     every = [label, prediction, *attributes]
+    _check_names(every, probabilities)
+    check_attributes(attributes)
     twice = next((one for one in every if every.count(one) > 1), None)
     if twice is not None:
         raise DataError(f"column {twice!r} is named twice; label, prediction and attributes are different columns")
+    if ALL in attributes:
+        raise DataError(f"attribute {ALL!r} is called like the rows of the result tables that are about all; rename it")
     return [Codes(one, whole=place < 2) for place, one in enumerate(every)]
+
+
+def _check_names(columns: Sequence[Any], probabilities: Any) -> None:
+    """Whether columns are named by text, which is what tables of all kinds have."""
+    stated = list(probabilities.values()) if isinstance(probabilities, Mapping) else [probabilities or ""]
+    if isinstance(probabilities, Mapping) and not probabilities:
+        raise DataError("probabilities names no class; leave it out, or give a column per class")
+    if isinstance(probabilities, Mapping) and len({str(name) for name in probabilities}) < len(probabilities):
+        raise DataError(f"probabilities names a class twice: {', '.join(map(repr, probabilities))}")
+    wrong = next((one for one in (*columns, *stated) if not isinstance(one, str)), None)
+    if wrong is not None:
+        raise DataError(f"{wrong!r} is no name of a column; columns are named by text, such as {str(wrong)!r:.40}")
 
 
 class Reading:
@@ -52,7 +69,7 @@ class Reading:
     ) -> None:
         self.columns, self.edges, self.bins = columns, edges, bins
         given = {PREDICTION: probabilities} if isinstance(probabilities, str) else dict(probabilities or {})
-        self.classes = list(given)
+        self.classes = [str(name) for name in given]
         self.numbers = list(given.values())
         self.whole = isinstance(probabilities, str)
         self.cells, self.stated = Tally(), Tally(sums=2)
@@ -60,6 +77,8 @@ class Reading:
         self.outside: dict[str, tuple[int, int, float]] = {}
         #: Whether every predicted class has a column of probabilities.
         self.covered = bool(given)
+        #: Rows in which the probabilities of the classes sum to more, and to less than 1.
+        self.above = self.below = 0
 
     def add(self, batch: Any, start: int, where: str) -> None:
         """Count the rows of a batch, the first of which is row ``start``."""
@@ -78,6 +97,9 @@ class Reading:
         if self.whole:
             self._state(0, values[0], right, codes[2:])
             return
+        total = values.sum(0)
+        self.above += int((total > 1 + _ROUNDED).sum())
+        self.below += int((total < 1 - _ROUNDED).sum())
         for event, name in enumerate(self.classes):
             self._state(event, values[event], codes[0] == places.get(name, -1), codes[2:])
         own = np.array([self.classes.index(one) if one in self.classes else -1 for one in prediction.texts], np.int64)
@@ -135,6 +157,12 @@ class Reading:
                 f"{self.columns[0].name!r} holds {', '.join(labels[:5])}; write both the same way"
             )
         classes = (*labels, *(one for one in answered if one not in known))
+        outside = classes[len(labels) :]
+        if len(outside) > _MOST_OUTSIDE:
+            raise DataError(
+                f"{where}: column {self.columns[1].name!r} holds {len(outside):,} values that are no label, such as "
+                f"{', '.join(outside[:3])}; name the column of the answers, or write all that are no label as one"
+            )
         place = {text: code for code, text in enumerate(classes)}
         renamed = {0: new, 1: np.array([place[text] for text in answered], np.int64)[codes]}
         renamed |= {2 + at: one for at, (_, one) in enumerate(rest)}

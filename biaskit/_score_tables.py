@@ -64,12 +64,11 @@ def attribute_values(counts: GroupCounts) -> pd.DataFrame:
     """
     parts = []
     for title, own in margins(list(counts.attributes)):
+        # An attribute may itself be called "value".
         frame = counts.accuracy_table(own)
-        frame.insert(0, "attribute", title)
-        frame.insert(1, "value", _values(counts, own))
-        parts.append(frame.drop(columns=list(own)))
+        parts.append(frame.assign(attribute=title, value=_values(counts, own)))
     columns = ["attribute", "value", "n", "correct", "accuracy", "low", "high", "note"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def gaps(counts: GroupCounts) -> pd.DataFrame:

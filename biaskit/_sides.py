@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,10 @@ def open_side(where: Run | str | Path, arm: str | None = None) -> Side:
     """
     if isinstance(where, Run):
         return _of_run(where, arm)
-    path = Path(where).expanduser()
+    try:
+        path = Path(where).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{where}: {error}") from None
     if (path / "run.json").is_file():
         return _of_run(open_run(path), arm)
     if (path / "result.json").is_file():
@@ -134,26 +138,38 @@ def _stored(name: str) -> Path:
 def _of_run(run: Run, arm: str | None) -> Side:
     if arm is not None and arm != run.arm:
         raise DataError(f"{run.folder} is a run of {run.arm}, not of {arm}; leave the arm out")
-    about = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
-    predictions = run.predictions[run.predictions["split"] == "test"]
-    attributes = [str(name) for name in run.predictions if name not in _OWN]
-    categories = {name: sorted(set(run.predictions[name].astype(str))) for name in attributes}
-    facts = {"name": about["data"]["name"], "shape": list(run.shape), "label": list(run.classes)}
-    return _side(
-        predictions.assign(seed=run.seed),
-        {"label": list(run.classes), **categories},
-        name=f"{run.arm}, seed {run.seed}",
-        where=str(run.folder),
-        arm=run.arm,
-        card=run.card,
-        data={
-            **facts,
-            "fingerprint": run.data,
-            **{key: about["data"][key] for key in ("card",) if key in about["data"]},
-        },
-        code=_code([about], about["where"]),
-        group_by=None,
-    )
+    with _as_written(run.folder):
+        about = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+        predictions = run.predictions[run.predictions["split"] == "test"]
+        attributes = [str(name) for name in run.predictions if name not in _OWN]
+        categories = {name: sorted(set(run.predictions[name].astype(str))) for name in attributes}
+        facts = {"name": about["data"]["name"], "shape": list(run.shape), "label": list(run.classes)}
+        return _side(
+            predictions.assign(seed=run.seed),
+            {"label": list(run.classes), **categories},
+            name=f"{run.arm}, seed {run.seed}",
+            where=str(run.folder),
+            arm=run.arm,
+            card=run.card,
+            data={
+                **facts,
+                "fingerprint": run.data,
+                **{key: about["data"][key] for key in ("card",) if key in about["data"]},
+            },
+            code=_code([about], about["where"]),
+            group_by=None,
+        )
+
+
+@contextmanager
+def _as_written(folder: Path) -> Iterator[None]:
+    """Tell a folder that lacks something, or holds something else there, from a fault of ours."""
+    try:
+        yield
+    except (OSError, IndexError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{folder} is not as biaskit wrote it ({type(error).__name__}: {error}); run it again"
+        ) from None
 
 
 def _code(runs: Sequence[Mapping[str, Any]], machine: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,32 +183,29 @@ def _code(runs: Sequence[Mapping[str, Any]], machine: Mapping[str, Any]) -> dict
 
 def _of_result(folder: Path, arm: str | None) -> Side:
     result = read_result(folder)
-    try:
+    with _as_written(folder):
         kind = result["kind"]
         if kind not in _KINDS:
             raise DataError(
                 f"{folder} holds a {kind}, which has no arms on one data set; a diff reads what compare wrote"
             )
-        chosen = _arm(folder, [one["name"] for one in result["arms"]], arm)
+        arms = {str(one["name"]): one for one in result["arms"]}
+        chosen = _arm(folder, list(arms), arm)
         predictions = _predictions(folder, chosen)
         data = result["data"]
         runs = [_run_of(one["fingerprint"]) for one in result["runs"] if one["arm"] == chosen]
         code = _code([one for one in runs if one is not None], result["machine"])
         return _side(
             predictions,
-            {"label": data["label"], **data["attributes"]},
-            name=chosen if len(result["arms"]) == 1 else f"{folder.name}: {chosen}",
+            {name: list(map(str, values)) for name, values in {"label": data["label"], **data["attributes"]}.items()},
+            name=chosen if len(arms) == 1 else f"{folder.name}: {chosen}",
             where=str(folder),
             arm=chosen,
-            card=next(one["card"] for one in result["arms"] if one["name"] == chosen),
+            card=arms[chosen]["card"],
             data={key: data[key] for key in (*_DATA, "fingerprint") if key in data},
             code=code | result["versions"],
             group_by=tuple(data["group_by"]),
         )
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{folder} is not as biaskit wrote it ({type(error).__name__}: {error}); run it again"
-        ) from None
 
 
 def _arm(folder: Path, names: Sequence[str], arm: str | None) -> str:

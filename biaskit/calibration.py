@@ -26,6 +26,9 @@ GRID = np.round(np.linspace(0, 1, 101), 12)
 #: Events x groups x steps; beyond this no memory holds the counts.
 MAX_SIZE = 2**22
 
+#: More bins than this have no rows to speak of.
+_MOST_BINS = 1_000
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -48,15 +51,15 @@ def steps(bins: int, thresholds: Sequence[float]) -> Floats:
     Raises
     ------
     DataError
-        Fewer than one bin, or a threshold outside [0, 1].
+        Fewer than one bin or more than 1,000, or a threshold outside [0, 1].
 
     Examples
     --------
     >>> len(steps(10, [0.5])), len(steps(15, [0.123]))
     (101, 112)
     """
-    if bins < 1:
-        raise DataError(f"bins = {bins}: calibration needs at least one bin")
+    if not 1 <= bins <= _MOST_BINS:
+        raise DataError(f"bins = {bins}: calibration needs at least one bin, and at most {_MOST_BINS:,}")
     outside = [one for one in thresholds if not 0 <= one <= 1]
     if outside:
         raise DataError(f"threshold {outside[0]:g} is outside [0, 1]: thresholds are probabilities")

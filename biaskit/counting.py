@@ -31,6 +31,8 @@ _BLOCK = 2**24
 _DENSE = 2**22
 #: Cells that wait before equal ones are put together.
 _WAITING = 2**20
+#: Floats from here on are no names of classes: 1e300 is not to be written in 301 digits.
+_LARGEST = 2.0**64
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
 
 Floats = NDArray[np.float64]
@@ -79,7 +81,12 @@ def open_table(table: pd.DataFrame | str | Path, columns: Sequence[str], numbers
     """
     if isinstance(table, pd.DataFrame):
         return _frame(table, [*columns, *numbers])
-    path = Path(table).expanduser()
+    if not isinstance(table, str | Path):
+        raise DataError(f"a {type(table).__name__} is no table; give a DataFrame, or the path of a file")
+    try:
+        path = Path(table).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{table} is not there ({error}); write its path in full") from None
     if not path.is_file():
         raise DataError(f"{path} is {'a folder' if path.is_dir() else 'not there'}; name a .parquet or .csv file")
     endings = [one.lower() for one in path.suffixes[-2:]]
@@ -96,22 +103,37 @@ def check_columns(wanted: Sequence[str], there: Sequence[Any], where: str) -> No
     for name in wanted:
         if name not in known:
             close = nearest(name, known)
-            listed = f"nearest: {', '.join(close)}; " if close else ""
+            listed = f"nearest: {', '.join(map(_shown, close))}; " if close else ""
             more = f" and {len(known) - 12} more" if len(known) > 12 else ""
-            raise DataError(f"{where} has no column {name!r}; {listed}it has {', '.join(known[:12])}{more}")
+            some = ", ".join(map(_shown, known[:12]))
+            raise DataError(f"{where} has no column {name!r}; {listed}it has {some}{more}")
         if known.count(name) > 1:
             raise DataError(f"{where} has {known.count(name)} columns {name!r}; rename all but one")
+
+
+def _shown(name: str) -> str:
+    """The name of a column; in quotes where spaces around it would not be seen."""
+    return name if name == name.strip() and name else repr(name)
 
 
 def _frame(table: pd.DataFrame, columns: Sequence[str]) -> Table:
     check_columns(columns, list(table.columns), "the table")
     try:
         own = table.rename(columns=str)[list(dict.fromkeys(columns))]
-        read = pyarrow.Table.from_pandas(own, preserve_index=False)
-    except (pyarrow.ArrowException, TypeError, ValueError) as error:
-        raise DataError(f"the table holds values of several types in one column ({error}); make them text") from None
+        read = pyarrow.Table.from_pandas(own.assign(**_ranges(own)), preserve_index=False)
+    except (pyarrow.ArrowException, OverflowError, TypeError, ValueError) as error:
+        told = "; ".join(error.args) if all(isinstance(one, str) for one in error.args) else error
+        raise DataError(f"a column holds values of several types, or of one unknown ({told}); make them text") from None
     ordered = frozenset(one.name for one in read.schema if pyarrow.types.is_dictionary(one.type))
     return Table("the table", iter(read.to_batches(max_chunksize=BATCH)), ordered)
+
+
+def _ranges(table: pd.DataFrame) -> dict[str, pd.Series[Any]]:
+    """Columns of ranges, as ``pandas.cut`` makes them, with each range as its text."""
+    kinds = {str(name): table[name].dtype for name in table}
+    found = {name: kind for name, kind in kinds.items() if isinstance(kind, pd.CategoricalDtype)}
+    ranged = [name for name, kind in found.items() if isinstance(kind.categories, pd.IntervalIndex)]
+    return {name: table[name].cat.rename_categories(list(map(str, found[name].categories))) for name in ranged}
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> Table:
@@ -200,7 +222,10 @@ class Codes:
             raise DataError(f"column {self.name!r} is {values.type}; expected text or numbers") from None
         if max(count, len(self._places)) > MAX_GROUPS:
             raise DataError(f"column {self.name!r} has more than {MAX_GROUPS:,} values; a group needs many rows")
-        local = [self._code(one) for one in coded.dictionary.to_pylist()]
+        try:
+            local = [self._code(one) for one in coded.dictionary.to_pylist()]
+        except UnicodeDecodeError as error:
+            raise DataError(f"column {self.name!r} holds text that is not UTF-8 ({error}); write it again") from None
         indices = coded.indices
         if coded.null_count:
             local.append(self._code(None))
@@ -218,15 +243,15 @@ class Codes:
 
         Numbers are sorted as numbers, text as text; rows without a value come last.
         """
-        order = list(range(len(self._values)))
+        order, texts = list(range(len(self._values))), self.texts
         if not keep:
             values: list[Any] = [_number(one) for one in self._values]
             if any(one is None and raw is not None for one, raw in zip(values, self._values, strict=True)):
-                values = [None if raw is None else text for text, raw in zip(self.texts, self._values, strict=True)]
+                values = [None if raw is None else text for text, raw in zip(texts, self._values, strict=True)]
             order.sort(key=lambda code: (values[code] is None, 0 if values[code] is None else values[code]))
         elif None in self._values:
             order.append(order.pop(self._values.index(None)))
-        texts, new = self.texts, np.empty(len(order), np.int64)
+        new = np.empty(len(order), np.int64)
         new[order] = np.arange(len(order))
         return tuple(texts[code] for code in order), new
 
@@ -242,16 +267,19 @@ class Codes:
         return code
 
     def _text(self, value: Any) -> str:
-        if isinstance(value, float) and value.is_integer():
+        if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST:
             return str(int(value))
-        if self.whole and isinstance(value, str) and (found := _WHOLE.fullmatch(value)):
-            return found[1]
-        return str(value)
+        text = str(value)
+        # Text and decimals alike: a column of prices writes 1 as 1.00.
+        return found[1] if self.whole and (found := _WHOLE.fullmatch(text)) else text
 
 
 def _number(value: Any) -> float | None:
     """What a value is worth as a number; None where it is none."""
     try:
+        # Whole numbers stay whole: no float tells 2**63 from the next.
+        if isinstance(value, int) or str(value).lstrip("-").isdecimal():
+            return int(value)
         found = float(value)
     except (TypeError, ValueError):
         return None

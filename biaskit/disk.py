@@ -118,9 +118,9 @@ def new_folder(path: Path, *, holds: Sequence[str]) -> Iterator[Path]:
     with disk_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         except FileNotFoundError:
             raise StoreError(f"{path} cannot be made there; choose another folder with --out") from None
-        work = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
             yield work
             _sync(work)

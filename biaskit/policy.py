@@ -115,6 +115,8 @@ class Rule(BaseModel):
         for key in ("by", "attribute", "where"):
             if getattr(self, key) and key not in keys:
                 raise ValueError(f"{self.measured} takes no {key}; it takes {' and '.join(keys)}")
+        if len(set(self.by)) < len(self.by):
+            raise ValueError(f"by names a column twice: {', '.join(self.by)}")
         if self.against:
             self._check_difference(given[0])
         elif given[0] in ("max_drop", "min_gain"):

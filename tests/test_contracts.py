@@ -101,7 +101,7 @@ def plant_two():
 NOUNS = {"cat": "cat.n.01", "dog": "dog.n.01", "car": "car.n.01", "truck": "truck.n.01"}
 OF_WORDS = {
     "class_similarity": {"names": NOUNS, "draws": 99},
-    "word_correlation": {"names": NOUNS, "dimensions": 4, "draws": 9},
+    "word_correlation": {"names": NOUNS, "dimensions": 4, "draws": 19},
 }
 
 

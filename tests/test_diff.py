@@ -15,7 +15,7 @@ from biaskit import stats, testing
 from biaskit._diff import diff
 from biaskit.cli import app
 from biaskit.cli._text_diff import diff_lines
-from biaskit.errors import DataError
+from biaskit.errors import BiaskitError, DataError
 
 CODE = {"biaskit._train": "aa" * 32, "biaskit.losses._cross_entropy": "bb" * 32}
 
@@ -170,6 +170,8 @@ def test_by_and_attributes(tmp_path):
     assert diff(a, b, by=[]).groups.index.tolist() == [("a",), ("b",)]
     with pytest.raises(DataError, match=r"no attribute 'colour' on both sides; they share color"):
         diff(a, b, by=["colour"])
+    with pytest.raises(DataError, match=r"by names an attribute twice: color, color"):
+        diff(a, b, by=["color", "color"])
 
 
 def test_an_attribute_may_be_called_like_a_column(tmp_path):
@@ -309,6 +311,37 @@ def test_results_that_cannot_be_read(broken, tmp_path):
     a = made(tmp_path / "aaaa", LABELS)
     with pytest.raises(DataError, match=r"cannot be read|no schema_version|is not as biaskit wrote it|holds a study"):
         diff(a, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("part", "value"), [("arms", []), ("runs", None), ("data", {"label": None})])
+def test_a_result_that_was_edited_is_named(part, value, tmp_path):
+    labels = np.array(["a", "b"])[LABELS]
+    frame = pd.DataFrame({"row": range(160), "split": "test", "label": labels, "color": COLOR, "prediction": labels})
+    frame.to_parquet(tmp_path / "predictions.parquet", index=False)
+    data = {"fingerprint": "d" * 64, "label": ["a", "b"], "attributes": {"color": ["0", "1"]}, "group_by": ["color"]}
+    result = {
+        "schema_version": 1, "kind": "audit", "arms": [{"name": "model", "card": {}}], "runs": [], "machine": {},
+        "versions": {}, "data": data,
+    }  # fmt: skip
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    assert diff(tmp_path, tmp_path).result["overall"]["difference"] == 0
+    changed = {**data, **value} if part == "data" else value
+    (tmp_path / "result.json").write_text(json.dumps({**result, part: changed}))
+    with pytest.raises(DataError, match=r"is not as biaskit wrote it|has the arms "):
+        diff(tmp_path, tmp_path)
+
+
+def test_a_run_that_was_edited_is_named(tmp_path):
+    a = made(tmp_path / "aaaa", LABELS)
+    about = json.loads((a / "run.json").read_text())
+    for change in ({"data": {"fingerprint": "d"}}, {"where": {}}, {"shape": None}):
+        (a / "run.json").write_text(json.dumps(about | change))
+        with pytest.raises(BiaskitError):
+            diff(a, a)
+    (a / "run.json").write_text(json.dumps(about))
+    pd.read_parquet(a / "predictions.parquet").drop(columns="split").to_parquet(a / "predictions.parquet")
+    with pytest.raises(DataError, match="is not as biaskit wrote it"):
+        diff(a, a)
 
 
 def test_hostile_names_do_not_steer_the_terminal(tmp_path):

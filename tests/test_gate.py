@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -603,6 +606,11 @@ def test_an_analyzer_that_failed_leaves_its_rule_open(analyzed, tmp_path):
         ({"metric": "gap", "max": 0.8, "attribute": "colour"}, "no attribute 'colour'; nearest: color"),
         ({"metric": "flip_rate", "max": 0.8}, "these data have no twins"),
         ({"metric": "demographic_parity_difference", "max": 0.8, "by": ["label"]}, "compares the values of attributes"),
+        (
+            {"metric": "demographic_parity_difference", "max": 0.8, "by": ["color", "color"]},
+            "by names a column twice: color, color",
+        ),
+        ({"metric": "group_accuracy", "min": 0.8, "by": ["label", "label"]}, "by names a column twice"),
     ],
 )
 def test_a_wrong_rule_is_named(folder, rule, message):
@@ -648,6 +656,23 @@ def test_a_wrong_folder_is_named(folder, tmp_path):
     (tmp_path / "result.json").write_text(json.dumps({**result, "kind": "study"}))
     with pytest.raises(DataError, match="holds a study; a gate reads the folders of audit"):
         judged(tmp_path, **rule)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("arms", "x"), ("arms", [{}]), ("data", []), ("seeds", 1), ("analyses", None), ("analyses", [{}]),
+        ("analyses", [{"analyzer": "a", "columns": None, "rows": []}]), ("failed", [1]),
+    ],
+)  # fmt: skip
+def test_a_result_that_was_edited_is_named(folder, tmp_path, part, value):
+    result = json.loads((folder / "result.json").read_text())
+    (tmp_path / "result.json").write_text(json.dumps({**result, part: value}))
+    for rule in ({"metric": "average_accuracy"}, {"analyzer": "group_accuracy", "column": "accuracy"}):
+        with pytest.raises(DataError, match=rf"is not as biaskit wrote it \({part}"):
+            judged(tmp_path, **rule, min=0.5)
+    with pytest.raises(DataError, match=rf"is not as biaskit wrote it \({part}"):
+        judged(folder, metric="average_accuracy", against="baseline", max_drop=0.1, baseline=tmp_path)
 
 
 def test_data_without_attributes_have_groups_of_labels(tmp_path):
@@ -791,6 +816,37 @@ def test_on_github_rules_become_annotations_and_a_summary(call, folder, tmp_path
     assert summary.startswith("earlier\n## biaskit gate: fail\n")
     assert "| average\\_accuracy | 96.4 % " in summary
     assert summary == "earlier\n" + (tmp_path / "files" / "gate.md").read_text()
+
+
+def test_a_summary_that_cannot_be_written_leaves_the_verdict(call, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    for target, why in ((tmp_path / "gone" / "summary.md", "No such file"), (tmp_path, "a folder stands where a file")):
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(target))
+        for floor, code in ((0.99, 1), (0.7, 0)):
+            done = call(folder, "--policy", policy_file(tmp_path, floor), "--out", "files")
+            assert done.exit_code == code
+            (line,) = done.stderr.splitlines()
+            assert line.startswith("warning: no job summary: ")
+            assert why in line
+            assert done.stdout.count("::error title=") == code
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder here in which not even the owner can write")
+def test_a_folder_that_cannot_be_made_is_one_line(call, folder, tmp_path):
+    done = call(folder, "--policy", policy_file(tmp_path, 0.7), "--out", "/proc/made")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "error: /proc/made cannot be made there; choose another folder with --out\n"
+
+
+def test_names_that_a_log_cannot_hold_cost_no_exit_code(tmp_path):
+    table = pd.DataFrame({"label": ["m\xe4nnlich", "\u5973"] * 50, "prediction": ["m\xe4nnlich", "\u5973"] * 50})
+    bk.score(table).save(tmp_path / "score")
+    (tmp_path / "policy.toml").write_text('version = 1\n[[rule]]\nmetric = "worst_group_accuracy"\nmin = 0.999\n')
+    words = [sys.executable, "-c", "from biaskit.cli import main; main()", "gate", "score", "--policy", "policy.toml"]
+    surroundings = {**os.environ, "PYTHONIOENCODING": "ascii", "GITHUB_ACTIONS": "true"}
+    done = subprocess.run(words, cwd=tmp_path, env=surroundings, capture_output=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert b"m\\xe4nnlich" in done.stdout
 
 
 def test_junit_reads_as_failing_where_a_rule_does_not_pass(folder):

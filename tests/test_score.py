@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -219,6 +220,33 @@ def test_a_number_is_the_same_however_it_is_written(tmp_path):
     assert found.counts.attributes["version"] == ("1.0", "1", "2.0")
 
 
+def test_decimals_are_the_numbers_they_stand_for(tmp_path):
+    one, path = table(60), tmp_path / "t.parquet"
+    columns = {name: pyarrow.array(one[name]) for name in one}
+    columns["y"] = columns["y"].cast(pyarrow.decimal128(24, 2))
+    columns["p"] = columns["p"].cast(pyarrow.decimal128(24, 4))
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    same(bk.score(path, attributes=["sex"], **NAMES).counts, count_groups(one, ["sex"], "y", "p"))
+
+
+def test_large_numbers_keep_their_order_and_their_length(tmp_path):
+    one = pd.DataFrame({"label": np.array([2**63 + 1, 2**63, 2**63 - 1], np.uint64), "s": [1e300, 1e300, 2.0]})
+    found = bk.score(one.assign(prediction=one["label"]), attributes=["s"]).counts
+    assert found.labels == ("9223372036854775807", "9223372036854775808", "9223372036854775809")
+    assert found.attributes["s"] == ("2", "1e+300")
+    path = tmp_path / "t.csv"
+    path.write_text(f"label,prediction\n{10**400 + 1},{10**400 + 1}\n{10**400},7\n", encoding="utf-8")
+    assert [text[-1] for text in bk.score(path).counts.labels] == ["0", "1"]
+    refused("a column holds values of several types, or of one unknown", table(3).assign(y=[2**70, 1, 2], p=1))
+
+
+def test_ranges_of_numbers_are_groups():
+    one = table(90).assign(age=pd.cut(np.arange(90), [-1, 29, 79, 100]))
+    found = bk.score(one, attributes=["age"], **NAMES).counts
+    assert found.attributes["age"] == ("(-1, 29]", "(29, 79]", "(79, 100]")
+    assert found.n.sum(0).tolist() == [30, 50, 10]
+
+
 def test_reading_holds_a_batch_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(counting, "BATCH", 1_000)
     path = tmp_path / "t.parquet"
@@ -299,6 +327,74 @@ def test_a_missing_column_names_the_nearest(tmp_path):
     refused("t.csv has no column 'answer'", path, prediction="answer")
     table(10).to_parquet(tmp_path / "t.parquet")
     refused("t.parquet has no column 'scores'", tmp_path / "t.parquet", probabilities="scores")
+
+
+def test_spaces_around_a_column_are_seen(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("label, prediction\n0, 0\n", encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"no column 'prediction'; nearest: ' prediction'; it has label, ' prediction'$"
+    ):
+        bk.score(path)
+
+
+def test_what_is_no_table_or_no_column_is_said():
+    refused("a Series is no table; give a DataFrame", table(9)["y"])
+    refused("~nobody-of-this-name/t.csv is not there .*in full", "~nobody-of-this-name/t.csv")
+    refused("3 is no name of a column; columns are named by text, such as '3'", attributes=[3])
+    refused("is no name of a column", probabilities=["score"])
+    refused("names a class twice: 0, '0'", probabilities={0: "a", "0": "b"})
+    one = stated(60)
+    by_number, by_text = (bk.score(one, probabilities={name: "score"}, **NAMES).result for name in (1, "1"))
+    assert by_number["options"] == by_text["options"]
+    assert by_number["calibration"] == by_text["calibration"]
+
+
+@pytest.mark.parametrize("name", ["attribute", "value", "metric", "event", "threshold", "worst_group_accuracy", "n_a"])
+def test_an_attribute_called_like_a_column_or_a_measure(name, tmp_path):
+    one = stated(400).rename(columns={"sex": name})
+    found = bk.score(one, attributes=[name], probabilities={"1": "score"}, **NAMES)
+    plain = bk.score(stated(400), attributes=["sex"], probabilities={"1": "score"}, **NAMES)
+    for title in ("attribute_values", "calibration", "rates", "parity"):
+        pd.testing.assert_frame_equal(found[title], plain[title].replace({"attribute": {"sex": name}}))
+    assert found["gaps"]["value"].tolist() == plain["gaps"]["value"].tolist()
+    assert found["groups"][name].tolist() == plain["groups"]["sex"].tolist()
+    folder = found.save(tmp_path / "out")
+    assert read_cells(folder).attributes == {name: ("f", "m")}
+    rule = {"metric": "gap", "attribute": name, "max": 1.0}
+    assert bk.gate(folder, {"version": 1, "rule": [rule]}).verdict == "pass"
+
+
+def test_an_attribute_called_all_is_refused():
+    refused("'all' is called like the rows", table(60).rename(columns={"sex": "all"}), attributes=["all"])
+
+
+def test_numbers_in_place_of_answers_are_refused():
+    rng = np.random.default_rng(0)
+    one = pd.DataFrame({"label": rng.integers(0, 2, 6_000), "prediction": rng.random(6_000)})
+    one.loc[:9, "prediction"] = 1.0
+    with pytest.raises(DataError, match=r"'prediction' holds 5,990 values that are no label, such as 0\.0.*answers"):
+        bk.score(one)
+
+
+def test_text_that_is_not_utf_8_is_said(tmp_path):
+    raw = pyarrow.array([b"f", b"\xff"] * 30)
+    text = pyarrow.StringArray.from_buffers(60, *raw.buffers()[1:])
+    one, path = table(60), tmp_path / "t.parquet"
+    columns = {name: pyarrow.array(one[name]) for name in ("y", "p")} | {"sex": text}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    refused("'sex' holds text that is not UTF-8", path, attributes=["sex"])
+    for place, content in (("value", "y,p,sex\n0,0,\xfc\n"), ("head", "y,p,\xfc\n0,0,f\n")):
+        path = tmp_path / f"{place}.csv"
+        path.write_bytes(content.encode("latin-1"))
+        refused("(?i)utf-?8", path, attributes=["sex"])
+
+
+def test_a_name_that_no_file_can_hold_stands_as_its_code(tmp_path):
+    found = bk.score(table(60), name="a\udcff", command="biaskit score a\udcff", **NAMES)
+    folder = found.save(tmp_path / "out")
+    assert found.name == "a\\udcff"
+    assert "a\\udcff" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("kind", ["frame", "parquet", "csv"])
@@ -489,6 +585,45 @@ def test_probabilities_that_are_none_are_refused():
         bk.score(stated(100), probabilities={}, **NAMES)
     with pytest.raises(DataError, match="no column of probabilities"):
         bk.score(stated(100), probabilities="sex", **NAMES)
+
+
+def test_bins_and_thresholds_have_bounds():
+    refused("bins = 1001: calibration needs", stated(60), probabilities="score", bins=1001)
+    refused("thresholds is empty", stated(60), probabilities="score", thresholds=[])
+
+
+def test_probabilities_that_do_not_sum_to_one_are_told():
+    one = stated(100)
+    one.loc[:6, "rest"] = 1.0
+    told = "rows the probabilities of the classes do not sum to 1; they are read as they are"
+    off = int((one["score"][:7] > 0.05).sum())
+    both = bk.score(one, probabilities={"0": "rest", "1": "score"}, **NAMES).notes
+    assert f"in {off} of 100 {told}" in both
+    assert not any(told in note for note in bk.score(one, probabilities={"1": "score"}, **NAMES).notes)
+    # Of some classes a sum below 1 is as it should be, one above is not.
+    three = table(90).assign(a=0.2, b=[0.2] * 80 + [0.9] * 10)
+    assert f"in 10 of 90 {told}" in bk.score(three, probabilities={"0": "a", "1": "b"}, **NAMES).notes
+    all_three = bk.score(three.assign(c=0.6), probabilities={"0": "a", "1": "b", "2": "c"}, **NAMES).notes
+    assert f"in 10 of 90 {told}" in all_three
+    too_low = bk.score(three.assign(c=0.1), probabilities={"0": "a", "1": "b", "2": "c"}, **NAMES).notes
+    assert f"in 90 of 90 {told}" in too_low
+
+
+def test_the_probability_of_a_class_in_place_of_the_prediction_is_told():
+    one = stated(100)
+    below = int((one["score"] < 0.5).sum())
+    notes = bk.score(one, probabilities="score", **NAMES).notes
+    assert notes[0] == (
+        f"in {below} of 100 rows the prediction has a probability below 1/2: score may be that of one class, which is "
+        "written CLASS=COLUMN"
+    )
+    swapped = bk.score(one, probabilities={"0": "score", "1": "rest"}, **NAMES).notes
+    assert swapped[0].endswith("below 1/2: the columns may be those of other classes")
+    sure = one.assign(sure=np.maximum(one["score"], one["rest"]))
+    assert not bk.score(sure, probabilities="sure", **NAMES).notes
+    # A model with more classes than there are labels may be right with less.
+    wider = sure.assign(sure=0.1, p=["1"] * 90 + ["cat"] * 10)
+    assert not any("below 1/" in note for note in bk.score(wider, probabilities="sure", **NAMES).notes)
 
 
 def test_rounding_is_no_error():
@@ -684,6 +819,7 @@ def test_the_command(run, tmp_path):
     ("words", "text"),
     [
         (["none.csv"], "none.csv is not there"),
+        (["t.csv", "--threshold", "0.3"], "--threshold is a limit of probabilities"),
         (["t.csv", "--label", "z"], "no column 'z'"),
         (["t.csv", "--label", "y", "--prediction", "p", "--probability", "a", "--probability", "b"], "CLASS=COLUMN"),
         (["t.csv", "--label", "y", "--prediction", "p", "--probability", "1=a", "--probability", "1=b"], "twice"),
@@ -696,3 +832,11 @@ def test_the_command_refuses_in_one_line(run, tmp_path, words, text):
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert text in err
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder here in which not even the owner can write")
+def test_a_folder_that_cannot_be_made_is_one_line(run, tmp_path):
+    stated(50).to_csv(tmp_path / "t.csv", index=False)
+    code, out, err = run("t.csv", "--label", "y", "--prediction", "p", "--out", "/proc/made")
+    assert (code, out) == (2, "")
+    assert err == "error: /proc/made cannot be made there; choose another folder with --out\n"

@@ -24,7 +24,7 @@ from biaskit._gate.levels import (
 )
 from biaskit.amounts import fraction
 from biaskit.disk import disk_errors
-from biaskit.errors import DataError, SpecError
+from biaskit.errors import DataError, SpecError, StoreError
 from biaskit.policy import METRICS, Policy, Rule
 from biaskit.specs import check_card, read_toml
 from biaskit.telling.gate import job_summary, junit
@@ -96,7 +96,10 @@ class Gate:
         folder = Path(folder)
         texts = dict(zip(FILES, (junit(self.result), job_summary(self.result)), strict=True))
         with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError:
+                raise StoreError(f"{folder} cannot be made there; choose another folder with --out") from None
             parts = [folder / f".{name}.part" for name in texts]
             try:
                 for part, text in zip(parts, texts.values(), strict=True):

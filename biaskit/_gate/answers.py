@@ -16,6 +16,7 @@ import pyarrow
 import pyarrow.parquet
 
 from biaskit import stats
+from biaskit._gate.written import check_written
 from biaskit.cells import read_cells
 from biaskit.contrast import own_values
 from biaskit.data import TWIN
@@ -250,6 +251,7 @@ class Evidence:
         self.kind = str(self.result.get("kind"))
         if self.kind not in KINDS:
             raise DataError(f"{folder} holds a {self.kind}; a gate reads the folders of {', '.join(KINDS)}")
+        check_written(self.result, folder)
         self._read: dict[str, Answers] = {}
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 
@@ -75,6 +76,10 @@ def _root(
 
 def main() -> None:
     """Run the command line: 0 finished, 2 bad input, 130 interrupted, 141 nobody read on, 70 an error of our own."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names in an alphabet that a log cannot hold (LC_ALL=C, Windows) stand as codes; no exit code is lost to them.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="biaskit")
     except KeyboardInterrupt:

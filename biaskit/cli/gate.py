@@ -79,13 +79,18 @@ def gate_lines(result: dict[str, Any], written: list[Path], width: int | None) -
 def _append_summary(result: dict[str, Any]) -> None:
     """Add the rules to the summary of the job; what earlier steps wrote there stays and counts."""
     from biaskit.disk import disk_errors
+    from biaskit.errors import StoreError
     from biaskit.telling.gate import MOST_BYTES, job_summary
 
     target = os.environ.get("GITHUB_STEP_SUMMARY")
     if not target:
         return
     path = Path(target)
-    with disk_errors(path):
-        taken = path.stat().st_size if path.is_file() else 0
-        with path.open("a", encoding="utf-8", newline="\n") as stream:
-            stream.write(job_summary(result, MOST_BYTES - taken))
+    try:
+        with disk_errors(path):
+            taken = path.stat().st_size if path.is_file() else 0
+            with path.open("a", encoding="utf-8", newline="\n") as stream:
+                stream.write(job_summary(result, MOST_BYTES - taken))
+    except (StoreError, FileNotFoundError) as error:
+        # The rules are judged, and that decides the build; a page that cannot be written does not.
+        say(f"warning: no job summary: {error}", err=True)

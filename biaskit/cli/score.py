@@ -43,8 +43,11 @@ def score(
     """Group metrics, gaps and tests of any model from a table of its predictions, images or not."""
     from biaskit._score import score as measure
     from biaskit.disk import check_replaceable
+    from biaskit.errors import SpecError
     from biaskit.output import FILES
 
+    if threshold and not probability:
+        raise SpecError("--threshold is a limit of probabilities; name their column with --probability")
     if out:
         check_replaceable(Path(out), FILES)
     found = measure(
