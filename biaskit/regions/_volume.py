@@ -11,7 +11,11 @@ from scipy.stats import t as student
 
 from biaskit.errors import DataError, SpecError
 
-__all__ = ["Srvr", "srvr"]
+__all__ = ["FEWEST", "Srvr", "srvr"]
+
+#: Below so many objects a bootstrap interval of volumes, most of which are small and few large, covers too seldom: 83 %
+#: of the time with four objects, 93 % with ten.
+FEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Srvr:
     Attributes
     ----------
     value, low, high : float
-        Mean share of the domain, with a 95 % interval over other objects; NaN ends with fewer than two objects.
+        Mean share of the domain, with a 95 % interval over other objects; NaN ends with fewer than ten objects.
     regions, objects : int
         That entered.
     undefined : int
@@ -43,7 +47,7 @@ def srvr(
 
     Starting points of one object are not independent, so objects are drawn, each with all its regions. With few objects
     percentiles of the bootstrap are too narrow; they are taken further out, as far as a t interval is than a normal
-    one.
+    one. Below ten objects there is no interval.
 
     Parameters
     ----------
@@ -86,7 +90,7 @@ def srvr(
         return Srvr(np.nan, np.nan, np.nan, 0, 0, undefined)
     each = np.bincount(place, weights=size[known]) / np.bincount(place)
     value = float(each.mean())
-    if count < 2:
+    if count < FEWEST:
         return Srvr(value, np.nan, np.nan, int(known.sum()), count, undefined)
     draw = np.random.default_rng(0) if generator is None else generator
     means = each[draw.integers(0, count, (draws, count))].mean(axis=1)
