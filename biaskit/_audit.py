@@ -23,7 +23,7 @@ from biaskit._build import as_dataset, load
 from biaskit._train import machine
 from biaskit.broden import broden_fingerprint
 from biaskit.data import Dataset
-from biaskit.disk import disk_errors, plain
+from biaskit.disk import disk_errors, files_named, plain
 from biaskit.errors import BiaskitError, DataError, UnsupportedModel
 from biaskit.evidence import ArmEvidence, Ground
 from biaskit.foreign import ForeignModel, open_model
@@ -323,7 +323,9 @@ def analyze_run(run: Run, data: Dataset, wanted: Mapping[str, Mapping[str, Any]]
     results, failed = {}, {}
     for name, options in wanted.items():
         function = find("analyzer", name)
-        stem = run.folder / "analyses" / f"{name}-{fingerprint([_code(function), options])[:12]}"
+        files = files_named(options)
+        kept = [_code(function), options, *([files] if files else [])]
+        stem = run.folder / "analyses" / f"{name}-{fingerprint(kept)[:12]}"
         stored = _read(stem, name)
         if stored is not None:
             results[name] = stored

@@ -23,6 +23,8 @@ __all__ = ["HeldOut", "Views", "correlations"]
 Floats = npt.NDArray[np.float64]
 #: Below this share of the largest, a singular value is a direction that the data do not have.
 _FLAT = 1e-9
+#: The largest correlation that an interval is made for.
+_PERFECT = 1.0 - 1e-12
 
 
 def correlations(x: npt.ArrayLike, w: npt.ArrayLike, kappa: float = 0.0) -> Floats:
@@ -172,7 +174,8 @@ def _standard(rows: Floats) -> Floats:
 
 
 def _fisher(rho: float, n: int) -> tuple[float, float]:
-    if n < 5 or not abs(rho) < 1:
+    if n < 5 or not np.isfinite(rho):
         return np.nan, np.nan
-    z, half = np.arctanh(rho), 1.959964 / np.sqrt(n - 3)
+    # Rounding may carry a perfect correlation to 1 or beyond, where z has no end.
+    z, half = np.arctanh(np.clip(rho, -_PERFECT, _PERFECT)), 1.959964 / np.sqrt(n - 3)
     return float(np.tanh(z - half)), float(np.tanh(z + half))

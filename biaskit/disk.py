@@ -33,6 +33,7 @@ __all__ = [
     "check_format",
     "check_replaceable",
     "disk_errors",
+    "files_named",
     "new_folder",
     "open_dataset",
     "read_planes",
@@ -62,6 +63,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         reasons = {
             errno.ENOSPC: "no space left on the device; free some, or write elsewhere with --out",
             errno.EDQUOT: "the disk quota is used up; free some, or write elsewhere with --out",
+            errno.EFBIG: "the file would be larger than allowed here; raise the limit, or write elsewhere with --out",
             errno.EACCES: "not writable; choose another folder with --out",
             errno.EPERM: "not writable; choose another folder with --out",
             errno.EROFS: "the file system is read-only; choose another folder with --out",
@@ -257,6 +259,32 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def files_named(options: Any) -> dict[str, str]:
+    """Path -> SHA-256 of every file that some option names, such as one of word vectors: its bytes decide too.
+
+    A text counts as a path where it has a folder or a suffix; a recipe called as a file in the current folder does not.
+
+    Examples
+    --------
+    >>> files_named({"loss": {"name": "scarl", "vectors": "wordnet"}})
+    {}
+    """
+    if isinstance(options, Mapping):
+        options = list(options.values())
+    if isinstance(options, list | tuple):
+        return {path: digest for one in options for path, digest in files_named(one).items()}
+    if not isinstance(options, str | Path) or len(str(options)) > 4096 or "\0" in str(options):
+        return {}
+    path = Path(options)
+    if not (path.suffix or len(path.parts) > 1):
+        return {}
+    try:
+        path = path.expanduser()
+        return {str(options): sha256(path)} if path.is_file() else {}
+    except (OSError, RuntimeError):  # not readable, or nobody's home: whoever opens it says so
+        return {}
 
 
 def plain(value: Any) -> Any:

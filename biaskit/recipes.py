@@ -145,7 +145,8 @@ def _code_texts(card: Mapping[str, Any]) -> dict[str, str]:
 
     def beside(module: str, other: str) -> bool:
         package = module.rpartition(".")[0]
-        return package != "biaskit" and other.rpartition(".")[0] == package
+        words = other == "biaskit.words" or other.startswith("biaskit.wordnet")
+        return words or (package != "biaskit" and other.rpartition(".")[0] == package)
 
     return _source_texts([loop.fit, epoch_order, evaluate, derive, *functions], beside)
 

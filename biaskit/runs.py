@@ -29,7 +29,7 @@ import biaskit
 from biaskit._build import as_dataset
 from biaskit._train import Machine, Tick, fit, machine, make_model
 from biaskit.data import Dataset, coded
-from biaskit.disk import new_folder, plain
+from biaskit.disk import files_named, new_folder, plain
 from biaskit.errors import BiaskitError, StoreError
 from biaskit.evaluation import evaluate
 from biaskit.home import home
@@ -230,9 +230,11 @@ def _as_asked(run: Run, arm: Arm) -> Run:
 
 def run_fingerprint(arm: Arm, data: Dataset, seed: int, where: Machine) -> str:
     """Of everything that determines a run; names and summaries do not."""
+    files = files_named(arm.training)
     return fingerprint(
         {
             **arm.training,
+            **({"files": files} if files else {}),
             "data": data.fingerprint,
             "seed": seed,
             "code": code_fingerprint(arm.card),

@@ -256,7 +256,7 @@ def check_card(model: type[BaseModel], content: Mapping[str, Any], where: str) -
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as a dict; a syntax error names the file and the line."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: not TOML: {error}") from None
     except OSError as error:
@@ -361,7 +361,9 @@ def plain_words(message: str) -> str:
 
 
 def _first_problem(error: ValidationError, where: str, card: type[BaseModel]) -> str:
-    problem = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    # A key that is not known is the likelier reason for another that is missing.
+    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = _keys_beside(problem["loc"], card)

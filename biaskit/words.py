@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from biaskit.data import Dataset
-from biaskit.errors import DataError, MissingExtra, SpecError
+from biaskit.errors import BiaskitError, DataError, MissingExtra, SpecError
 from biaskit.wordnet._distances import Kind, distances
 from biaskit.wordnet._labels import synsets_of
 
@@ -36,6 +37,8 @@ __all__ = [
 WORDNET = "wordnet"
 #: What keeps the parts of a name apart.
 _BETWEEN = re.compile(r"[\s_\-/]+")
+#: Characters of a line that is no line of word vectors any more: a file without line ends is not read into memory.
+_LONGEST = 1_000_000
 
 Floats = npt.NDArray[np.float32]
 
@@ -124,8 +127,11 @@ def class_words(
     if not source:
         source = str(next((one.get("name", "") for one in dataset.card.get("builder", [])), ""))
     if str(vectors) == WORDNET:
-        found = wordnet_vectors(synsets_of(dataset.classes, source=source, mapping=names))
-        return replace(found, names=dataset.classes)
+        try:
+            synsets = synsets_of(dataset.classes, source=source, mapping=names)
+        except BiaskitError as error:
+            raise type(error)(str(error).replace("with mapping=", "with the option names=")) from None
+        return replace(wordnet_vectors(synsets), names=dataset.classes)
     instead = _nouns(dataset.classes, source)
     return read_vectors(vectors, dataset.classes, names=names, instead=instead, trust_pickle=trust_pickle)
 
@@ -179,9 +185,9 @@ def read_vectors(
     """The vectors of some names in a file in the format of GloVe: a word and its numbers in each line.
 
     The file is read once, line by line, and only the words that are needed are kept. A first line of two numbers (the
-    head of word2vec's and fastText's text format) is passed over; ``.kv`` files are gensim's KeyedVectors. A name of
-    several words is looked up whole (``pickup_truck``), then is the mean of its words; lower case where the file has no
-    other.
+    head of word2vec's and fastText's text format) says how many words of which width follow; empty lines are passed
+    over; ``.kv`` files are gensim's KeyedVectors. A name of several words is looked up whole (``pickup_truck``), then
+    is the mean of its words; lower case where the file has no other.
 
     Parameters
     ----------
@@ -197,10 +203,14 @@ def read_vectors(
     Raises
     ------
     DataError
-        A line of another width or without numbers, with its number; a class without a word, with all such classes.
+        A line of another width or without numbers, or a word that is wanted there twice or with a vector of zeros,
+        with the number of the line; a file with fewer words than its head says; a class without a word, with all such
+        classes; two classes of the same vector.
     MissingExtra
         A ``.kv`` file without gensim.
     """
+    if not classes:
+        raise DataError("there are no classes to look up words for")
     file = Path(path).expanduser()
     if not file.is_file():
         raise DataError(f"no file {file}: word vectors are a text file such as glove.6B.50d.txt, or {WORDNET!r}")
@@ -228,7 +238,16 @@ def read_vectors(
             f"{file.name} has no word for {len(missing)} of {len(classes)} classes: {', '.join(missing[:8])}"
             f"{', ...' if len(missing) > 8 else ''}; say which words stand for them with names={{{missing[0]!r}: ...}}"
         )
-    return Words(tuple(classes), np.stack(vectors).astype(np.float32), file.name, read_as)
+    found = np.stack(vectors).astype(np.float32)
+    _, first, where = np.unique(found, axis=0, return_index=True, return_inverse=True)
+    same = np.flatnonzero(first[where.reshape(-1)] != np.arange(len(found)))
+    if len(same):
+        one, other = classes[int(first[where.reshape(-1)[same[0]]])], classes[int(same[0])]
+        raise DataError(
+            f"{file.name}: {one} and {other} have the same vector, and nothing could tell their words apart; say which "
+            f"words stand for them with names={{{other!r}: ...}}"
+        )
+    return Words(tuple(classes), found, file.name, read_as)
 
 
 def permuted(words: Words, generator: np.random.Generator) -> Words:
@@ -280,40 +299,81 @@ def _ways(name: str) -> Iterator[tuple[str, ...]]:
         yield tuple(part.lower() for part in parts)
 
 
-def _lines(file: Path, wanted: set[str]) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
-    """The wanted words of a text file; every line is held against the width of the first."""
-    width = 0
+def _lines(file: Path, wanted: set[str]) -> Iterator[tuple[str, Floats]]:
+    """The wanted words of a text file; every line is held against the width of the first, or of the head."""
+    width, told, count, seen = 0, "", 0, dict[str, int]()
     try:
-        with file.open(encoding="utf-8") as stream:
-            for number, line in enumerate(stream, 1):
-                parts = line.rstrip("\n").split(" ")
-                parts = [part for part in parts if part] if not line.startswith(" ") else ["", *line.split()]
-                if number == 1 and len(parts) == 2 and all(part.isdecimal() for part in parts):
+        with file.open(encoding="utf-8-sig") as stream:
+            for number, line in enumerate(iter(partial(stream.readline, _LONGEST), ""), 1):
+                if len(line) == _LONGEST:
+                    raise DataError(f"{file}, line {number}: {_LONGEST:,} characters and no end; these are no vectors")
+                parts = [part for part in line.rstrip("\r\n").split(" ") if part]
+                if not parts:
                     continue
-                width = width or len(parts) - 1
-                if len(parts) - 1 != width or width < 1:
-                    raise DataError(f"{file}, line {number}: {len(parts) - 1} numbers, the first line has {width}")
-                if not parts[0]:
-                    raise DataError(f"{file}, line {number}: numbers without a word")
-                if parts[0] in wanted:
-                    yield parts[0], _numbers(parts[1:], file, number)
+                if number == 1 and len(parts) == 2 and all(part.isdecimal() for part in parts):
+                    told, width = " ".join(parts), int(parts[1])
+                    continue
+                count += 1
+                word, numbers = _entry(["", *parts] if line.startswith(" ") else parts, width, file, number)
+                width = len(numbers)
+                if word not in wanted:
+                    continue
+                if word in seen:
+                    raise DataError(f"{file}, line {number}: {word!r} again, after line {seen[word]}; leave one")
+                seen[word] = number
+                yield word, _numbers(numbers, f"{file}, line {number}")
     except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text ({error.reason}); word vectors are expected as text") from None
+        raise DataError(
+            f"{file} is not UTF-8 text ({error.reason}); word vectors are expected as text, or as a file .kv of gensim"
+        ) from None
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from None
+    if told and count != int(told.partition(" ")[0]):
+        raise DataError(
+            f"{file}: its first line says {told}, words and width, and {count:,} words follow; is it whole?"
+        )
 
 
-def _numbers(parts: Sequence[str], file: Path, line: int) -> npt.NDArray[np.float64]:
+def _entry(parts: list[str], width: int, file: Path, number: int) -> tuple[str, list[str]]:
+    """A line's word and its numbers, as texts; ``width`` is 0 in the first line.
+
+    Some files have words with spaces: what stands before the last ``width`` parts is one, unless it ends in a number.
+    """
+    there = len(parts) - 1
+    if there > width > 0 and not _is_number(parts[there - width]):
+        return " ".join(parts[: there - width + 1]), parts[there - width + 1 :]
+    if there < 1:
+        raise DataError(f"{file}, line {number}: no numbers; expected a word and its numbers with spaces between them")
+    if width and there != width:
+        raise DataError(f"{file}, line {number}: {there} numbers, {width} are expected from the first line")
+    if not parts[0]:
+        raise DataError(f"{file}, line {number}: numbers without a word")
+    return parts[0], parts[1:]
+
+
+def _is_number(text: str) -> bool:
     try:
-        found = np.asarray([float(part) for part in parts])
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(given: Sequence[Any] | npt.NDArray[Any], where: str) -> Floats:
+    """A word's vector; ``where`` it stands is said of one that cannot be used."""
+    try:
+        with np.errstate(over="ignore"):
+            found = np.asarray([float(one) for one in given]).astype(np.float32)
     except ValueError as error:
-        raise DataError(f"{file}, line {line}: {error}") from None
+        raise DataError(f"{where}: {error}") from None
     if not np.isfinite(found).all():
-        raise DataError(f"{file}, line {line}: a number that is not finite")
+        raise DataError(f"{where}: a number that is not finite")
+    if not found.any():
+        raise DataError(f"{where}: a vector of zeros, which has no direction")
     return found
 
 
-def _keyed(file: Path, wanted: set[str], trust_pickle: bool) -> dict[str, npt.NDArray[np.float64]]:
+def _keyed(file: Path, wanted: set[str], trust_pickle: bool) -> dict[str, Floats]:
     if not trust_pickle:
         raise DataError(
             f"{file} is a pickle, which can run any code; say trust_pickle=True if you know where it comes from, or "
@@ -326,6 +386,10 @@ def _keyed(file: Path, wanted: set[str], trust_pickle: bool) -> dict[str, npt.ND
     read: Callable[..., Any] = KeyedVectors.load
     try:
         vectors = read(str(file), mmap="r")
-    except Exception as error:  # an unpickler fails in any way
-        raise DataError(f"{file} is no file of gensim's KeyedVectors: {error}") from None
-    return {word: np.asarray(vectors[word], np.float64) for word in wanted if word in vectors}
+        # fastText's vectors would make up one for any word: only those of its vocabulary are words of the file.
+        known = {word: vectors[word] for word in wanted if word in vectors.key_to_index}
+    except Exception as error:  # an unpickler fails in any way, and may give any object
+        raise DataError(
+            f"{file} is no file of gensim's KeyedVectors ({error}); of a model save its vectors: model.wv.save(...)"
+        ) from None
+    return {word: _numbers(found, f"{file}, {word!r}") for word, found in known.items()}

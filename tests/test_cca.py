@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.cross_decomposition import CCA
 
-from biaskit.cca import Views, correlations
+from biaskit.cca import Views, _fisher, correlations
 from biaskit.errors import DataError
 
 
@@ -82,3 +82,18 @@ def test_too_few_rows_are_refused(rng):
         correlations(np.zeros((5, 1)), np.zeros((4, 1)))
     with pytest.raises(DataError, match="NaN"):
         correlations(np.full((9, 1), np.nan), np.zeros((9, 1)))
+
+
+def test_perfect_correlations_have_an_interval(rng):
+    words = rng.standard_normal((200, 2))
+    found = Views(words, dimensions=2, kappa=0.0, folds=5, generator=rng).against(words)
+    assert (found.first, found.low, found.high) == pytest.approx((1.0, 1.0, 1.0), abs=1e-9)
+    assert _fisher(1.0 + 1e-15, 100) == pytest.approx((1.0, 1.0))  # rounding carries it beyond 1
+    assert np.isnan(_fisher(np.nan, 100)).all()
+
+
+def test_what_does_not_vary_correlates_with_nothing(rng):
+    found = Views(np.ones((100, 3)), dimensions=3, kappa=0.01, folds=5, generator=rng).against(
+        rng.standard_normal((100, 2))
+    )
+    assert np.isnan([found.first, found.mean, found.low, found.high]).all()

@@ -8,13 +8,17 @@ import torch
 from torch import nn
 from torch.autograd import gradcheck
 
+import biaskit as bk
 from biaskit import build
+from biaskit._train import machine
 from biaskit.attacks import trades as trades_attack
 from biaskit.data import Batch
-from biaskit.errors import UnsupportedModel
+from biaskit.errors import DataError, MissingExtra, UnsupportedModel
 from biaskit.losses import scarl, trades
 from biaskit.losses._scarl import information, structure
 from biaskit.losses._trades import divergence
+from biaskit.recipes import bind_arms
+from biaskit.runs import run_fingerprint
 from biaskit.words import wordnet_vectors
 
 DOUBLE = torch.float64
@@ -161,6 +165,38 @@ def test_without_its_terms_scarl_is_trades_on_attacked_images(generator):
     assert loss(model, one).item() == pytest.approx(trades(None, perturbed_share=1.0)(model, one).item(), rel=1e-6)
 
 
+def test_a_temperature_that_left_its_range_comes_back(generator):
+    # Beyond the coldest the bound of features that are not sure wants a warmer one, and must be able to get it.
+    torch.manual_seed(0)
+    model, loss = Net(), scarl(build("colordigits"), structure=0.0)
+    loss.attach(model)
+    loss.log_temperature.data.fill_(math.log(1e-4))
+    images = torch.rand(20, 3, 3, 3, generator=generator)
+    loss(model, batch(images, images + 0.01, torch.arange(20) % 10)).backward()
+    assert loss.log_temperature.item() == pytest.approx(math.log(0.01))
+    assert loss.log_temperature.grad.item() < 0
+
+
+def test_a_batch_of_one_image_says_what_to_do(generator):
+    model, loss = Net(), scarl(build("colordigits"))
+    loss.attach(model)
+    images = torch.rand(1, 3, 3, 3, generator=generator)
+    with pytest.raises(DataError, match="enlarge batch_size"):
+        loss(model, batch(images, images, torch.tensor([0])))
+
+
+def test_scarl_reads_the_vectors_of_a_file(tmp_path):
+    digits = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    path = tmp_path / "words.txt"
+    path.write_text("".join(f"{word} {number + 1} 1 0\n" for number, word in enumerate(digits)))
+    assert scarl(build("colordigits"), vectors=str(path)).words.shape == (10, 3)
+    path.rename(tmp_path / "words.kv")
+    with pytest.raises(DataError, match="trust_pickle=True"):
+        scarl(build("colordigits"), vectors=str(tmp_path / "words.kv"))
+    with pytest.raises((DataError, MissingExtra), match="gensim"):
+        scarl(build("colordigits"), vectors=str(tmp_path / "words.kv"), trust_pickle=True)
+
+
 def test_permuted_words_are_the_same_for_every_seed():
     data = build("colordigits")
     first, second = scarl(data, words="permuted"), scarl(data, words="permuted")
@@ -172,3 +208,15 @@ def test_permuted_words_are_the_same_for_every_seed():
 def test_a_network_without_a_linear_head():
     with pytest.raises(UnsupportedModel):
         scarl(build("colordigits")).attach(nn.Conv2d(3, 10, 1))
+
+
+def test_the_bytes_of_a_file_of_vectors_decide_over_a_run(tmp_path):
+    data, file, prints = bk.build("colordigits"), tmp_path / "v.txt", []
+    names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    for turn in (1, 2, 1):
+        file.write_text(
+            "".join(f"{name} {(place * turn) % 10 + 1} {turn} {place}\n" for place, name in enumerate(names))
+        )
+        arm = bind_arms(["scarl"], data, [f"stage.0.loss.vectors={file}"])[0]
+        prints.append(run_fingerprint(arm, data, 0, machine("cpu")))
+    assert prints[0] == prints[2] != prints[1]

@@ -1,15 +1,18 @@
 """Features against words: models whose features are the words, other words, or noise."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from torch import nn
 
 from biaskit import testing
 from biaskit.analyzers import class_similarity, word_correlation
 from biaskit.analyzers._class_similarity import mantel
 from biaskit.data import Dataset
-from biaskit.errors import DataError
+from biaskit.errors import DataError, SpecError
 from biaskit.subject import Subject
 from biaskit.words import wordnet_vectors
 
@@ -97,11 +100,103 @@ def test_noise_is_neither(data):
     assert "neither" in found.notes[0]
 
 
+def test_features_that_do_not_vary_have_no_p(data):
+    model = planted(0.0)
+    model.vectors = torch.ones(10, 10)
+    found = look(word_correlation, model, data, dimensions=8, draws=19)
+    assert found.table["words"].tolist() == ["the words", "permuted", "random", "one-hot"]
+    assert found.table[["first", "low", "mean", "excess", "p"]].isna().all(axis=None)
+    assert "do not vary" in found.notes[0]
+    assert look(class_similarity, model, data, draws=99).table[["spearman", "p", "low"]].isna().all(axis=None)
+
+
+def test_words_that_tell_all_classes_apart_say_nothing_of_meaning(data):
+    for given in (0, 9, 99):
+        found = look(word_correlation, planted(0.5), data, dimensions=9, word_dimensions=given, draws=19)
+        rows = found.table.set_index("words")
+        assert rows.loc["the words", "mean"] == pytest.approx(rows.loc["permuted", "mean"], abs=0.01)
+        assert rows.loc["the words", ["excess", "p"]].isna().all()
+        assert "of meaning nothing can be said" in found.notes[0]
+        assert "all 9 dimensions" in found.notes[1]
+
+
+def test_a_p_of_word_correlation_counts_all_maps(data):
+    # Of the 24 maps of four labels two fit as well as the words do: they themselves, and one that swaps two alike.
+    four = data.replace(table=data.table.assign(split=np.where(data.labels < 4, "test", "train")))
+    row = look(word_correlation, planted(0.3), four, dimensions=1, word_dimensions=1, draws=499).table.iloc[0]
+    assert row["mean"] > 0.9
+    assert row["p"] == pytest.approx(2 / 24, abs=0.03)
+
+
+def test_labels_without_images_are_left_out(data):
+    few = data.replace(table=data.table.assign(split=np.where(data.labels < 5, "test", "train")))
+    found = look(word_correlation, planted(0.5), few, dimensions=4, word_dimensions=2, draws=19)
+    assert found.table["n"].tolist() == [300] * 4
+    assert "2 of 4 dimensions" in found.notes[1]
+    fewer = data.replace(table=data.table.assign(split=np.where(data.labels < 3, "test", "train")))
+    with pytest.raises(DataError, match="labels with images are 3, too few"):
+        look(word_correlation, planted(0.5), fewer, dimensions=4)
+
+
+def test_one_image_of_a_label_has_no_interval(data):
+    one = data.replace(table=data.table.assign(split=np.where(np.arange(600) % 60 == 0, "test", "train")))
+    row = look(class_similarity, planted(0.0), one, draws=99).table.iloc[0]
+    assert row["spearman"] == pytest.approx(1.0)
+    assert np.isnan(row["low"])
+
+
 def test_attacked_images_get_rows_of_their_own(data):
     small = nn.Sequential(nn.Flatten(), nn.Linear(192, 16), nn.ReLU(), nn.Linear(16, 10))
-    found = word_correlation(Subject(small, data), images=600, dimensions=8, draws=9, steps=2)
+    found = word_correlation(Subject(small, data), images=600, dimensions=8, draws=19, steps=2)
     assert found.table["images"].unique().tolist() == ["natural", "adversarial"]
     assert len(found.table) == 8
+
+
+class Tower(nn.Module):
+    """A model of features alone: no head, and a linear layer inside a block that sees tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.planted = nn.Linear(1, 3), planted(0.0)
+
+    def forward(self, images):
+        label = (images[:, 0, 0, 0] * 255 / 20).round().long().clamp(0, 9)
+        return self.planted.vectors[label] + 0.0 * self.inner(images[:, :1].flatten(2).mT).sum()
+
+
+def tower():
+    return Tower()
+
+
+def classifier():
+    return planted(0.0)
+
+
+@pytest.mark.parametrize(("made", "told"), [("tower", "what it gives"), ("classifier", "what enters 1.head")])
+def test_another_model_stands_beside(data, made, told):
+    spec = f"test_words_analyzers:{made}"
+    found = look(class_similarity, planted(0.0), data, beside=spec, draws=99)
+    row = found.table.set_index("against").loc[spec]
+    assert row["spearman"] == pytest.approx(1.0)  # both are the words themselves
+    assert f"{spec}: {told}" in found.notes[1]
+    assert {one.column for one in found.pictures} == {"", "the words", spec}
+
+
+def test_a_model_that_cannot_stand_beside(data):
+    with pytest.raises(SpecError, match=r"beside: no file or folder nets/none\.pt"):
+        look(class_similarity, planted(0.0), data, beside="nets/none.pt", draws=99)
+    with pytest.raises(SpecError, match=r"beside: beside_weights: .* has its own"):
+        look(class_similarity, planted(0.0), data, beside=__file__, beside_weights="x.pt", draws=99)
+
+
+def test_mantel_is_exact_on_few_labels():
+    rng = np.random.default_rng(0)
+    one, other = (two + two.T for two in rng.standard_normal((2, 5, 5)))
+    above = np.triu_indices(5, 1)
+    rhos = [spearmanr(one[np.ix_(order, order)][above], other[above])[0] for order in map(list, permutations(range(5)))]
+    rho, p = mantel(one, other, 9999, rng)
+    assert rho == pytest.approx(rhos[0])
+    assert p == pytest.approx(np.mean(np.asarray(rhos) >= rhos[0] - 1e-12), abs=0.015)
 
 
 def test_mantel_knows_chance():
@@ -116,7 +211,7 @@ def test_mantel_knows_chance():
 
 
 def test_too_few_labels_and_labels_without_a_word(data):
-    with pytest.raises(DataError, match="2 labels are too few"):
+    with pytest.raises(DataError, match="labels with images are 2, too few"):
         word_correlation(Subject(testing.reads("label"), testing.tiny()))
     with pytest.raises(DataError, match="from 4 labels on"):
         class_similarity(Subject(testing.reads("label"), testing.tiny()))

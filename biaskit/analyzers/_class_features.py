@@ -14,7 +14,7 @@ from biaskit.analyzers._units import KINDS
 from biaskit.attacks._fgsm import fgsm
 from biaskit.attacks._pgd import pgd
 from biaskit.errors import UnsupportedModel
-from biaskit.representation import entering_head, layer_vectors
+from biaskit.representation import entering_head, layer_vectors, vectors
 from biaskit.rng import torch_generator
 from biaskit.subject import Subject
 
@@ -39,22 +39,22 @@ def seen_by(
 
     Empty ``layer``: what enters the head, or the logits of a model without one.
     """
-    found, name = [], layer
+    found, name = list[Tensor](), layer
     for images in _images(subject, rows, kind, attack, epsilon, step, steps):
         with torch.no_grad():
             if layer == LOGITS:
-                vectors: Tensor = subject.model(images).float()
+                given = vectors(subject.model(images), LOGITS)
             elif layer:
-                ((name, vectors),) = layer_vectors(subject.model, images, [layer]).items()
+                ((name, given),) = layer_vectors(subject.model, images, [layer]).items()
             else:
                 try:
-                    name, vectors = entering_head(subject.model, images)
+                    name, given = entering_head(subject.model, images)
                     name = f"what enters {name}"
                 except UnsupportedModel:
-                    name, vectors = LOGITS, subject.model(images).float()
-        if not bool(vectors.isfinite().all()):
+                    name, given = LOGITS, subject.model(images).float()
+        if not bool(given.isfinite().all()):
             raise UnsupportedModel(f"the model gives NaN or infinite features for {kind} images")
-        found.append(vectors.cpu())
+        found.append(given.cpu())
     return name, torch.cat(found).numpy()
 
 

@@ -6,17 +6,19 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 from pydantic import Field
 from scipy.stats import rankdata
-from torch import nn
+from torch import Tensor, nn
 
-from biaskit.analyzers._class_features import Against, kinds_of_images, seen_by
+from biaskit.analyzers._class_features import LOGITS, Against, kinds_of_images, seen_by
 from biaskit.analyzers._semantic_pictures import matrix_picture
 from biaskit.attacks._options import Epsilon, checks_options
-from biaskit.errors import DataError
+from biaskit.errors import DataError, SpecError, UnsupportedModel
+from biaskit.features import hooked
 from biaskit.results import Column, Picture, Result
 from biaskit.rng import numpy_generator
-from biaskit.subject import Subject
+from biaskit.subject import Subject, one_tensor
 from biaskit.words import WORDNET, class_words, cosines
 
 __all__ = ["class_similarity", "mantel"]
@@ -30,8 +32,8 @@ COLUMNS = (
     Column("n_classes", "labels with images"),
     Column("n_pairs", "pairs of labels that are compared"),
     Column("spearman", "rank correlation over pairs of labels, of centered class means", "", "higher"),
-    Column("low", "middle 95 % over bootstrap draws of images within labels"),
-    Column("high", "middle 95 % over bootstrap draws of images within labels"),
+    Column("low", "middle 95 % over bootstrap draws of images within labels; of one image nothing can be drawn"),
+    Column("high", "middle 95 % over bootstrap draws of images within labels; of one image nothing can be drawn"),
     Column("p", "Mantel: share of relabelings that agree at least as well, (1 + k) / (1 + draws)"),
     Column("uncentered", "the same of plain inner products, as published; all positive behind a ReLU", ""),
 )
@@ -71,7 +73,8 @@ def class_similarity(
         As in :func:`biaskit.analyzers.word_correlation`.
     beside : str
         Another model to compare with, such as ``"timm:vit_base_patch32_clip_224.openai"``: what it makes of the same
-        natural images, as :func:`biaskit.foreign.open_model` names models.
+        natural images, as :func:`biaskit.foreign.open_model` names models. Its features enter its head; of a model
+        without one they are what it gives.
     beside_weights : str
         A file with its weights, in place of a download.
     attack, epsilon, step, steps, images
@@ -189,9 +192,11 @@ def _class_means(
 def _bootstrap(
     features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], there: npt.NDArray[np.int64]
 ) -> Iterator[Floats]:
-    """Class means of images drawn anew within every label."""
+    """Class means of images drawn anew within every label; none where a label's one image would always be drawn."""
     generator = numpy_generator(0, "class_similarity", "bootstrap")
     places = [np.flatnonzero(labels == one) for one in there]
+    if min(map(len, places)) < 2:
+        return
     for _ in range(BOOTSTRAP):
         drawn = np.concatenate([generator.choice(one, len(one)) for one in places])
         yield _class_means(features[drawn], labels[drawn], there)
@@ -202,7 +207,7 @@ def _agreement(means: Floats, boot: list[Floats], other: Floats, draws: int) -> 
     rho, p = mantel(cosines(means), other, draws, generator)
     plain, _ = mantel(means @ means.T, other, 1, generator)
     spread = [mantel(cosines(one), other, 1, generator)[0] for one in boot]
-    low, high = np.quantile(spread, [0.025, 0.975]) if np.isfinite(spread).all() else (np.nan, np.nan)
+    low, high = np.quantile(spread, [0.025, 0.975]) if spread and np.isfinite(spread).all() else (np.nan, np.nan)
     pairs = len(means) * (len(means) - 1) // 2
     return {"n_pairs": pairs, "spearman": rho, "low": float(low), "high": float(high), "p": p, "uncentered": plain}
 
@@ -218,12 +223,27 @@ def _beside(
     """The similarity of the classes in the features of another model, and what was assumed of it."""
     from biaskit.foreign import find_model, preparation
 
-    found = find_model(spec, weights=weights or None)
+    try:
+        found = find_model(spec, weights=weights or None)
+    except (SpecError, UnsupportedModel) as error:
+        raise type(error)(f"beside: {str(error).replace('--weights', 'beside_weights')}") from None
     prepare, said = preparation(found, subject.dataset.images.shape)
     model = nn.Sequential(prepare, found.net).to(subject.device).eval()
     other = Subject(model, subject.dataset, device=subject.device)
-    name, features = seen_by(other, rows, "natural", layer="", attack="none", epsilon=0.0, step=0.0, steps=1)
+    _, few = next(other.batches(rows[:2]))
+    layer = "" if _ends_in_head(model, few) else LOGITS
+    name, features = seen_by(other, rows, "natural", layer=layer, attack="none", epsilon=0.0, step=0.0, steps=1)
+    name = name if name != LOGITS else "what it gives"
     return cosines(_class_means(features, labels, there)), f"{spec}: {name}; {'; '.join(said)}"
+
+
+def _ends_in_head(model: nn.Module, images: Tensor) -> bool:
+    """Whether the last linear layer gives what the model gives; in a tower of features it lies inside a block."""
+    shapes: list[torch.Size] = []
+    linear: dict[str, nn.Module] = {name: one for name, one in model.named_modules() if isinstance(one, nn.Linear)}
+    with torch.no_grad(), hooked(linear, lambda _name, _module, output: shapes.append(output.shape)):
+        given = one_tensor(model(images))
+    return bool(shapes) and shapes[-1] == given.shape
 
 
 def _pictures(shown: Mapping[str, Floats], others: Mapping[str, Floats], classes: list[str]) -> Iterator[Picture]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from biaskit.errors import DataError
 from biaskit.results import Column, Result
 from biaskit.rng import numpy_generator
 from biaskit.subject import Subject
-from biaskit.words import WORDNET, Words, class_words, one_hot, permuted, random_words
+from biaskit.words import WORDNET, Words, class_words, one_hot, random_words
 
 __all__ = ["word_correlation"]
 
@@ -28,11 +29,11 @@ COLUMNS = (
     Column("high", "95 % interval over images (Fisher's z); of drawn controls the middle 95 % of the draws"),
     Column("mean", "mean of the canonical correlations, held out", "", "higher"),
     Column("excess", "mean correlation of the words less that of permuted ones", "", "higher"),
-    Column("p", "share of permuted maps that correlate at least as much, (1 + k) / (1 + draws)"),
+    Column("p", "share of maps drawn from all permutations that correlate at least as much, (1 + k) / (1 + draws)"),
 )
 THE_WORDS, PERMUTED, RANDOM, ONE_HOT = "the words", "permuted", "random", "one-hot"
-#: Below this p the words are said to carry meaning.
-ALPHA = 0.05
+#: Up to this p the words are said to carry meaning, and the labels that takes: four words have 24 permutations.
+ALPHA, FEWEST = 0.05, 4
 
 
 @checks_options
@@ -52,7 +53,7 @@ def word_correlation(
     word_dimensions: Annotated[int, Field(ge=0)] = 3,
     kappa: Annotated[float, Field(ge=0)] = 0.01,
     folds: Annotated[int, Field(ge=2)] = 5,
-    draws: Annotated[int, Field(ge=1)] = 199,
+    draws: Annotated[int, Field(ge=19)] = 199,
 ) -> Result:
     """Canonical correlation of features with the words of the labels, held out and beside its controls.
 
@@ -80,12 +81,14 @@ def word_correlation(
     dimensions : int
         Principal components of the features.
     word_dimensions : int
-        Principal components of the centered words; 0 keeps all, which tells classes apart and says nothing of meaning.
+        Principal components of the centered words; 0 keeps all. Where they are as many as the labels less one, any
+        words correlate alike, nothing is said of meaning, and ``excess`` and ``p`` are NaN.
     kappa : float
         Ridge in units of the mean eigenvalue.
     folds : int
     draws : int
-        Permuted maps, and random vectors.
+        Permuted maps, and random vectors; with fewer than 19 no p could be as small as 0.05. Maps are drawn from all
+        permutations, which may leave labels their word: only so is p what chance gives.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def word_correlation(
     Raises
     ------
     DataError
-        Too few images for so many dimensions, a label without a word, fewer than four labels.
+        Too few images for so many dimensions, a label without a word, fewer than four labels with images.
     UnsupportedModel
         NaN features, or no gradient.
 
@@ -106,13 +109,13 @@ def word_correlation(
     noise where there are more dimensions than images. The held-out form and the controls are ours.
     """
     dataset = subject.dataset
-    if len(dataset.classes) < 4:
-        raise DataError(
-            f"{len(dataset.classes)} labels are too few to tell their words from permuted ones; four or more"
-        )
-    words = class_words(dataset, vectors, names=names, trust_pickle=trust_pickle)
     rows = subject.sample(images, "word_correlation")
-    labels = dataset.labels[rows]
+    there, labels = np.unique(dataset.labels[rows], return_inverse=True)
+    if len(there) < FEWEST:
+        raise DataError(
+            f"labels with images are {len(there)}, too few to tell their words from permuted ones; {FEWEST} or more"
+        )
+    words = _of(class_words(dataset, vectors, names=names, trust_pickle=trust_pickle), there)
     table, said = [], []
     for kind in kinds_of_images(attack):
         name, features = seen_by(
@@ -130,7 +133,8 @@ def word_correlation(
         said.append(_sentence(kind, found))
     columns = COLUMNS
     about = f"features: {name}, {min(dimensions, features.shape[1])} of {features.shape[1]} dimensions"
-    kept = f"{word_dimensions} of {_rank(words)}" if word_dimensions else f"all {_rank(words)}"
+    rank = _rank(words)
+    kept = f"{word_dimensions} of {rank}" if 0 < word_dimensions < rank else f"all {rank}"
     return Result(
         "word_correlation",
         pd.DataFrame(table, columns=[column.name for column in columns]),
@@ -142,6 +146,11 @@ def word_correlation(
         },
         notes=(*said, f"{about}; words: {words.source}, {kept} dimensions", *([words.note()] if words.note() else [])),
     )  # fmt: skip
+
+
+def _of(words: Words, there: npt.NDArray[np.int64]) -> Words:
+    """The words of some classes."""
+    return replace(words, names=tuple(words.names[one] for one in there), vectors=words.vectors[there])
 
 
 def _scores(words: Words, dimensions: int) -> npt.NDArray[np.float64]:
@@ -161,19 +170,23 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """The words and their controls, on one kind of images."""
 
-    def against(one: Words) -> HeldOut:
-        return views.against(_scores(one, dimensions)[labels])
+    def against(scores: npt.NDArray[np.float64]) -> HeldOut:
+        return views.against(scores[labels])
 
     generator = numpy_generator(0, "word_correlation", "controls")
-    real = against(words)
-    shuffled = [against(permuted(words, generator)) for _ in range(draws)]
-    drawn = [against(random_words(words, generator)) for _ in range(draws)]
-    apart = views.against(_scores(one_hot(words.names), 0)[labels])
+    scores = _scores(words, dimensions)
+    real = against(scores)
+    shuffled = [against(generator.permutation(scores)) for _ in range(draws)]
+    drawn = [against(_scores(random_words(words, generator), dimensions)) for _ in range(draws)]
+    apart = against(_scores(one_hot(words.names), 0))
     null = np.asarray([one.mean for one in shuffled])
-    p = (1 + int((null >= real.mean - 1e-12).sum())) / (1 + draws)
-    nothing = {"excess": np.nan, "p": np.nan}
+    told = nothing = {"excess": np.nan, "p": np.nan}
+    # Words that span all differences of the classes are any words; features that do not vary correlate with none.
+    if scores.shape[1] < len(words.names) - 1 and np.isfinite(real.mean):
+        p = (1 + int((null >= real.mean - 1e-12).sum())) / (1 + draws)
+        told = {"excess": real.mean - float(null.mean()), "p": p}
     return [
-        _row(kind, THE_WORDS, [real], len(labels)) | {"excess": real.mean - float(null.mean()), "p": p},
+        _row(kind, THE_WORDS, [real], len(labels)) | told,
         _row(kind, PERMUTED, shuffled, len(labels)) | nothing,
         _row(kind, RANDOM, drawn, len(labels)) | nothing,
         _row(kind, ONE_HOT, [apart], len(labels)) | nothing,
@@ -190,10 +203,19 @@ def _row(kind: str, words: str, found: list[HeldOut], n: int) -> dict[str, Any]:
 
 def _sentence(kind: str, rows: list[dict[str, Any]]) -> str:
     """What these numbers show, and what they do not."""
-    real, shuffled = rows[0], rows[1]
-    numbers = f"mean correlation {real['mean']:.2f}, with permuted words {shuffled['mean']:.2f}, p {real['p']:.3f}"
+    real, shuffled, apart = rows[0], rows[1], rows[3]
+    if np.isnan(real["mean"]):
+        return f"{kind} images: the features do not vary, so nothing correlates with them"
+    numbers = f"mean correlation {real['mean']:.2f}, with permuted words {shuffled['mean']:.2f}"
+    if np.isfinite(real["p"]):
+        numbers += f", p {real['p']:.3f}"
+    if not (real["low"] > 0 or apart["low"] > 0):
+        return f"{kind} images: neither meaning nor separate classes are shown ({numbers})"
+    if np.isnan(real["p"]):
+        return (
+            f"{kind} images: classes are told apart; of meaning nothing can be said, because the words keep as many "
+            f"dimensions as the labels less one, and so any words correlate alike ({numbers}); lower word_dimensions"
+        )
     if real["p"] <= ALPHA and real["excess"] > 0:
         return f"{kind} images: features follow the meaning of the words beyond telling classes apart ({numbers})"
-    if real["low"] > 0:
-        return f"{kind} images: classes are told apart, but no more by these words than by permuted ones ({numbers})"
-    return f"{kind} images: neither meaning nor separate classes are shown ({numbers})"
+    return f"{kind} images: classes are told apart, but no more by these words than by permuted ones ({numbers})"
