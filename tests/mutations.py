@@ -405,6 +405,19 @@ MUTATIONS = (
     Mutation("cca.py", "low[part] @ white", "low[fitted][: len(part)] @ white", "test_cca.py"),
     Mutation("cca.py", "s / np.sqrt(s**2 + ridge)", "np.ones_like(s)", "test_cca.py"),
     Mutation("words.py", "np.sqrt(values[order].clip(min=0.0))", "values[order]", "test_words.py"),
+    Mutation("regions/_volume.py", "count < FEWEST", "count < 2", "test_regions.py"),
+    Mutation(
+        "analyzers/_semantic_map.py",
+        'table["confidence"] * table["n"]',
+        'table["confidence"]',
+        "test_semantic_analyzers.py",
+    ),
+    Mutation("measures.py", "found.samples[key].iloc[0]", "found.samples[key].iloc[-1]", "test_semantic_analyzers.py"),
+    Mutation(
+        "analyzers/_semantic_regions.py", "or set(methods) <= set(SLOPED)", "or True", "test_semantic_analyzers.py"
+    ),
+    Mutation("telling/curves.py", "x: sum(values) / len(values)", "x: sum(values)", "test_further.py"),
+    Mutation("disk.py", "{str(options): sha256(path)}", '{str(options): ""}', "test_scarl.py"),
     Mutation("losses/_scarl.py", "count >= 2", "count >= 1", "test_scarl.py"),
     Mutation("losses/_scarl.py", " + prior.clamp_min(1e-12).log()", "", "test_scarl.py"),
     Mutation(

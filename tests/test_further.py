@@ -39,18 +39,19 @@ def test_a_result_of_an_older_version_still_renders():
 
 def test_chance_is_a_dashed_line_at_its_height():
     points = [
-        {"panel": "p", "arm": "a", "x": x, "y": y, "low": None, "high": None, "chance": 0.5}
+        {"panel": "p", "arm": arm, "x": x, "y": y, "low": None, "high": None, "chance": 0.5}
+        for arm in ("a", "b")
         for x, y in ((1, 1.0), (2, 0.75))
     ]
     axis = curves.Axis("depth", "accuracy", "share")
-    (panel,) = curves.curves(points, ["a"], axis)
+    (panel,) = curves.curves(points, ["a", "b"], axis)
     dashed = re.search(r'<path class="mean" d="M([^"]+)"', panel.svg)[1]
     heights = {float(pair.split()[1]) for pair in dashed.split("L")}
     line = [float(pair.split()[1]) for pair in re.search(r'<path class="ln" d="M([^"]+)"', panel.svg)[1].split("L")]
     assert len(heights) == 1
     # 0.75 lies halfway between 1 and 0.5.
     assert line[1] - line[0] == pytest.approx(heights.pop() - line[1], abs=0.2)
-    (bare,) = curves.curves([{**p, "chance": None} for p in points], ["a"], axis)
+    (bare,) = curves.curves([{**p, "chance": None} for p in points], ["a", "b"], axis)
     assert 'class="mean"' not in bare.svg
 
 
