@@ -75,7 +75,14 @@ def test_the_level_bound_of_a_logistic_model_is_known():
         assert len(grown)
         assert grown["brightness_low"].to_numpy() == pytest.approx(max(bound, -0.25), abs=2e-3)
         assert grown["brightness_high"].to_numpy() == pytest.approx(0.25, abs=1e-6)
+        for trace, volume in grown[["trace", "volume"]].values.tolist():
+            way = [float(one) for one in trace.split()]
+            assert len(way) == 10
+            assert way == sorted(way), "on a slope a region only grows"
+            assert way[0] <= 0.021 + 1e-6, "it begins with 0.01 to either side"
+            assert way[-1] == pytest.approx(volume, rel=6e-3)
         wrong = part[part["status"] == "wrong at the start"]
+        assert set(wrong["trace"]) <= {""}
         assert (wrong["brightness_start"] < bound).all()
         assert (wrong["volume"] == 0).all()
     head = found.table[(found.table["label"] == "all")].set_index("level")

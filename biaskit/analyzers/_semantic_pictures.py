@@ -37,23 +37,30 @@ def heat_picture(
     up: Side,
     units: Mapping[str, str],
     boxes: Sequence[tuple[float, float, float, float]] = (),
+    way: Sequence[tuple[float, float, float, float]] = (),
 ) -> Pixels:
     """A map (points up, points across) in [0, 1], the first row at the bottom, with its axes and the scale of colors.
 
-    ``boxes`` are regions (left, bottom, right, top) in shares of the domain.
+    ``boxes`` are regions (left, bottom, right, top) in shares of the domain; ``way`` those they went through, thin.
     """
     plot = Image.fromarray(_colors(values[::-1])).resize((_PLOT, _PLOT), Image.Resampling.NEAREST)
     canvas = _canvas(_SCALE + _NUMBERS)
     draw = ImageDraw.Draw(canvas)
     canvas.paste(plot, (_LEFT, _TOP))
     _scale(canvas)
-    for left, bottom, right, top in boxes:
-        corners = (_LEFT + left * _PLOT, _TOP + (1 - top) * _PLOT, _LEFT + right * _PLOT, _TOP + (1 - bottom) * _PLOT)
-        draw.rectangle(corners, outline=(255, 255, 255), width=3)
-        draw.rectangle(corners, outline=(179, 84, 10), width=1)
+    for box in way:
+        draw.rectangle(_corners(box), outline=(200, 200, 200), width=1)
+    for box in boxes:
+        draw.rectangle(_corners(box), outline=(255, 255, 255), width=3)
+        draw.rectangle(_corners(box), outline=(179, 84, 10), width=1)
     _axis_across(draw, across, units[across[0]])
     _axis_up(canvas, up)
     return np.asarray(canvas)
+
+
+def _corners(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    left, bottom, right, top = box
+    return _LEFT + left * _PLOT, _TOP + (1 - top) * _PLOT, _LEFT + right * _PLOT, _TOP + (1 - bottom) * _PLOT
 
 
 def curve_picture(values: Floats, across: Side, unit: str) -> Pixels:

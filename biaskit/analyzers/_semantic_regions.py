@@ -122,7 +122,8 @@ def semantic_regions(
     -------
     Result
         A row per method, level and group. ``details`` has every region: its bounds in physical units, status,
-        confidence at the start, volume, and what is inside; ``samples`` the mean volume of every image.
+        confidence at the start, volume, what is inside, and its trace, the volume at ten steps on the way; ``samples``
+        the mean volume of every image.
 
     Raises
     ------
@@ -225,7 +226,17 @@ def _details(
     frame["at_start"] = found.confidence.double().cpu().numpy()
     frame["volume"], frame["confidence"], frame["variance"] = found.volume, inside.mean, inside.variance
     frame["holes"], frame["lowest"], frame["steps"] = inside.holes, inside.lowest, found.steps.cpu().numpy()
-    return frame.assign(satisfied=satisfied)
+    return frame.assign(satisfied=satisfied, trace=_traces(found))
+
+
+def _traces(found: Regions, most: int = 10) -> list[str]:
+    """The volume of every region on its way, at up to ten evenly spaced steps, the last one final; empty where none was
+    searched."""
+    chosen = np.unique(np.linspace(0, len(found.trace) - 1, most).round().astype(int))
+    frames = found.trace[chosen].double().clamp(0, 1)
+    volumes = (frames[:, :, 1] - frames[:, :, 0]).clamp_min(0).prod(2).cpu().numpy()
+    searched = [one in SEARCHED for one in found.status]
+    return [" ".join(f"{one:.3g}" for one in way) if was else "" for way, was in zip(volumes.T, searched, strict=True)]
 
 
 def _row(part: pd.DataFrame, n: int) -> dict[str, Any]:
@@ -267,7 +278,7 @@ def _pictures(
     subject: Subject, confident: Confident, space: Space, rows: Rows, starts: int, found: Regions | None, count: int,
     batch: int, points: int = 21,
 ) -> list[Picture]:  # fmt: skip
-    """The map of some images with their regions of method ``level`` drawn in."""
+    """The map of some images with their regions of method ``level`` drawn in, and thinly how they grew."""
     if found is None or len(space.ranges) != 2:
         return []
     axes = torch.linspace(0.0, 1.0, points)
@@ -284,8 +295,10 @@ def _pictures(
         bounds = torch.cat([found.lower[mine], found.upper[mine]], dim=1)
         grown = [one in ("found", "unfinished") for one in found.status[mine]]
         boxes = [tuple(one) for one, is_grown in zip(bounds.tolist(), grown, strict=True) if is_grown]
+        frames = found.trace[np.unique(np.linspace(0, len(found.trace) - 1, 6).round().astype(int))[:-1], mine]
+        way = [tuple(one) for one in frames[:, torch.tensor(grown)].clamp(0, 1).flatten(0, 1).flatten(1).tolist()]
         label = subject.dataset.classes[subject.dataset.labels[row]]
         words = f"{len(boxes)} of {starts} starts have a region"
-        picture = heat_picture(np.nan_to_num(heat), across, up, space.units, boxes)
+        picture = heat_picture(np.nan_to_num(heat), across, up, space.units, boxes, way)
         pictures.append(Picture("semantic regions", f"image {row}, label {label}", picture, caption=words))
     return pictures
