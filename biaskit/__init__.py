@@ -1,5 +1,20 @@
 """Does a vision model rely on a shortcut, does a training recipe make it better, and how sure are we?
 
+What one needs, in the order of the work; each has its parameters, what it returns and an example in its own ``help``:
+
+- ``build(card)`` makes a data set with a known shortcut; ``"colordigits"`` needs no download.
+- ``open_data(folder)`` reads images of your own, with a table of attributes.
+- ``data_audit(data)`` says before any training what goes with the label, what leaks and which groups are missing.
+- ``train(recipe, data)`` trains once, or takes the stored run.
+- ``compare(recipes, data)`` trains several recipes over seeds and says which leans on the shortcut less.
+- ``audit(model, data)`` measures any model, group by group.
+- ``score(table)`` does the same for a table of predictions, without images or a model.
+- ``gate(result, policy)`` says whether a result passes, by the bounds of its intervals.
+- ``diff(a, b)`` says what changed between two runs or results, and in which groups.
+- ``report(folder)`` writes one HTML file of a saved result.
+
+The ``biaskit`` command has the same names; ``biaskit list`` names the data sets, recipes, analyzers and so on.
+
 >>> import biaskit as bk
 >>> data = bk.build("colordigits")
 >>> data.name

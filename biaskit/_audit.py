@@ -22,7 +22,7 @@ from biaskit._assemble import assemble
 from biaskit._build import as_dataset, load
 from biaskit._train import machine
 from biaskit.broden import broden_fingerprint
-from biaskit.data import Dataset
+from biaskit.data import TWIN, Dataset
 from biaskit.disk import disk_errors, files_named, plain
 from biaskit.errors import BiaskitError, DataError, UnsupportedModel
 from biaskit.evidence import ArmEvidence, Ground
@@ -38,6 +38,7 @@ __all__ = [
     "DEFAULT_ANALYZERS",
     "Audit",
     "analyze_run",
+    "applicable",
     "audit",
     "audit_result",
     "collect",
@@ -137,7 +138,7 @@ def audit(
         :func:`biaskit.open_model`, which has the options.
     data : Dataset, or a folder or name for :func:`biaskit.load`
     analyzers : sequence of str, or mapping of name to options
-        Default: group_accuracy, parity, counterfactual_flips, continuity.
+        Default: group_accuracy, continuity, with attributes parity, with twins counterfactual_flips.
     device : str, optional
     name : str, optional
         What the model is called in the report.
@@ -165,8 +166,9 @@ def audit(
     >>> found["group_accuracy"].table["accuracy"].tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
-    wanted = resolve_analyzers(analyzers)
+    asked = None if analyzers is None else resolve_analyzers(analyzers)
     data = as_dataset(data)
+    wanted = resolve_analyzers(applicable(data)) if asked is None else asked
     where = machine(device).device
     if isinstance(model, str | Path):
         model = open_model(model, dataset=data)
@@ -242,7 +244,7 @@ def _card(one: Audit) -> dict[str, Any]:
     """What stands for a recipe where the model was trained elsewhere."""
     card: dict[str, Any] = {"summary": "the model that was audited"}
     if one.foreign is not None:
-        card["model"] = {"name": one.foreign.name, "digest": one.foreign.digest}
+        card["model"] = {"name": one.foreign.name, "digest": one.foreign.digest, **one.foreign.facts}
     return card
 
 
@@ -303,12 +305,15 @@ def _merged(notes: Sequence[tuple[int, Sequence[str]]]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def resolve_analyzers(
-    analyzers: Sequence[str] | Mapping[str, Mapping[str, Any]] | None,
-) -> dict[str, dict[str, Any]]:
+def applicable(data: Dataset) -> list[str]:
+    """The default analyzers that this data set can serve: parity needs an attribute, flips need twins."""
+    lacking = set() if data.group_by else {"parity"}
+    lacking |= set() if TWIN in data.splits else {"counterfactual_flips"}
+    return [name for name in DEFAULT_ANALYZERS if name not in lacking]
+
+
+def resolve_analyzers(analyzers: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Analyzer -> bound options; unknown names and options are errors before anything runs."""
-    if analyzers is None:
-        analyzers = DEFAULT_ANALYZERS
     analyzers = [analyzers] if isinstance(analyzers, str) else analyzers
     given = analyzers if isinstance(analyzers, Mapping) else {name: {} for name in analyzers}
     return {

@@ -188,7 +188,7 @@ def load(data: str | Path) -> Dataset:
         if wanted is None or _as_shipped(stored.card, wanted):
             return stored
     if wanted is None:
-        raise UnknownName("dataset", name, known)
+        raise UnknownName("folder or dataset", name, known)
     return build(wanted)
 
 

@@ -16,11 +16,11 @@ import pandas as pd
 
 from biaskit._asked import Asked, analyzer_options, analyzer_words, with_options
 from biaskit._assemble import assemble
-from biaskit._audit import DEFAULT_ANALYZERS, Audit, analyze_run, collect, resolve_analyzers
+from biaskit._audit import Audit, analyze_run, applicable, collect, resolve_analyzers
 from biaskit._build import as_dataset
 from biaskit._differences import differences
 from biaskit._train import Machine, Tick, machine
-from biaskit.data import TWIN, Dataset
+from biaskit.data import Dataset
 from biaskit.errors import DataError, SpecError
 from biaskit.evidence import Ground
 from biaskit.looks import record_look
@@ -242,7 +242,7 @@ def compare_arms(
     images: bool = True,
 ) -> Comparison:
     """As :func:`compare`, for arms that are bound already."""
-    wanted = resolve_analyzers(with_options(_applicable(data) if analyzers is None else analyzers, options))
+    wanted = resolve_analyzers(with_options(applicable(data) if analyzers is None else analyzers, options))
     names = [arm.name for arm in arms]
     if reference is not None and reference not in names:
         raise SpecError(f"--reference {reference}: not among the arms {', '.join(names)}")
@@ -339,13 +339,6 @@ def measure_all(
 
 def _pairs(arms: Sequence[Arm], seeds: Sequence[int]) -> list[tuple[Arm, int]]:
     return [(arm, seed) for seed, arm in itertools.product(seeds, arms)]
-
-
-def _applicable(data: Dataset) -> list[str]:
-    """The default analyzers that this data set can serve: parity needs an attribute, flips need twins."""
-    lacking = set() if data.group_by else {"parity"}
-    lacking |= set() if TWIN in data.splits else {"counterfactual_flips"}
-    return [name for name in DEFAULT_ANALYZERS if name not in lacking]
 
 
 def seed_list(seeds: int | Sequence[int]) -> list[int]:

@@ -15,12 +15,12 @@ import pandas as pd
 from biaskit import stats
 from biaskit._assemble import SCHEMA, clean_json, versions
 from biaskit._build import as_dataset
-from biaskit.ceiling import ceiling, counted
+from biaskit.ceiling import ceiling
 from biaskit.data import TWIN, Dataset
+from biaskit.describe import association
 from biaskit.duplicates import NEAR, duplicates, pictures
 from biaskit.errors import DataError
 from biaskit.output import write_result
-from biaskit.rng import numpy_generator
 from biaskit.telling.data_audit import sentences
 from biaskit.telling.gallery import without_pictures
 
@@ -204,14 +204,10 @@ def _groups(dataset: Dataset, splits: Sequence[str]) -> list[Row]:
 
 def _association(dataset: Dataset, splits: Sequence[str]) -> list[Row]:
     """V of the label with every attribute; p by Holm over the attributes of a split."""
+    every = association(dataset, list(dataset.attributes)).to_dict("records")
     found = []
     for split in splits:
-        rows = dataset.rows(split)
-        mine = []
-        for attribute in dataset.attributes:
-            counts = counted(dataset, rows, (attribute,)).T
-            one = stats.association(counts, numpy_generator(0, "association", split, attribute))
-            mine.append({"split": split, "attribute": attribute, **vars(one)})
+        mine = [{str(key): value for key, value in row.items()} for row in every if row["split"] == split]
         for row, p in zip(mine, stats.holm([row["p"] for row in mine]), strict=True):
             found.append({**row, "p_holm": float(p)})
     return found

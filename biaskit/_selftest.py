@@ -16,8 +16,9 @@ from biaskit._assemble import clean_json, versions
 from biaskit._audit import audit, collect
 from biaskit._build import build
 from biaskit._compare import compare
-from biaskit.ceiling import ceiling, counted
+from biaskit.ceiling import ceiling
 from biaskit.data import Dataset
+from biaskit.describe import counted
 from biaskit.evidence import Ground
 from biaskit.measures import headline
 from biaskit.rng import numpy_generator

@@ -16,7 +16,7 @@ import pandas as pd
 from biaskit import stats
 from biaskit.errors import DataError, nearest
 from biaskit.home import home
-from biaskit.runs import Run, open_run
+from biaskit.runs import Run, find_run, open_run, run_names
 from biaskit.telling.stored import read_result
 
 __all__ = ["Side", "open_side"]
@@ -124,13 +124,10 @@ def open_side(where: Run | str | Path, arm: str | None = None) -> Side:
 
 def _stored(name: str) -> Path:
     """The folder of a stored run by its name, or the beginning of it."""
-    known = sorted(path.parent.name for path in (home() / "runs").glob("*/run.json"))
-    found = [one for one in known if one.startswith(name)] if len(name) >= 4 else []
-    if len(found) == 1:
-        return home() / "runs" / found[0]
-    if found:
-        raise DataError(f"{name} may be any of the runs {', '.join(found)}; write more of it")
-    close = nearest(name, known)
+    folder = find_run(name)
+    if folder is not None:
+        return folder
+    close = nearest(name, run_names())
     hint = f"nearest: {', '.join(close)} (all: biaskit runs list)" if close else "see: biaskit runs list"
     raise DataError(f"no folder and no stored run {name!r}; {hint}")
 

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from biaskit import stats
 from biaskit.data import Dataset
+from biaskit.describe import codes_of, counted
 from biaskit.rng import numpy_generator
 
-__all__ = ["ceiling", "counted"]
+__all__ = ["ceiling"]
 
 Ints = npt.NDArray[np.int64]
 Row = dict[str, Any]
@@ -80,7 +81,7 @@ def _answers(
         half = numpy_generator(0, "halves").permutation(len(rows)) % 2 == 0
         plan = [(rows[half], np.flatnonzero(~half)), (rows[~half], np.flatnonzero(half))]
     answers, same, unseen = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
-    codes = _codes(dataset, rows, names)
+    codes = codes_of(dataset, rows, names)
     for fitted, told in plan:
         counts = counted(dataset, fitted, names).astype(float)
         commonest = int(counts.sum(0).argmax())
@@ -89,23 +90,6 @@ def _answers(
         answers[told], same[told] = guess[codes[told]], commonest
         unseen[told] = counts.sum(1)[codes[told]] == 0
     return answers, same, unseen
-
-
-def _codes(dataset: Dataset, rows: Ints, names: Sequence[str]) -> Ints:
-    """The combination of attribute values of some rows as one number."""
-    codes = tuple(dataset.table[name].cat.codes.to_numpy(np.int64)[rows] for name in names)
-    return np.ravel_multi_index(codes, _shape(dataset, names)).astype(np.int64)
-
-
-def _shape(dataset: Dataset, names: Sequence[str]) -> tuple[int, ...]:
-    return tuple(len(dataset.table[name].cat.categories) for name in names)
-
-
-def counted(dataset: Dataset, rows: Ints, names: Sequence[str]) -> Ints:
-    """Images per combination of values and label, (combinations, labels)."""
-    labels, cells = len(dataset.classes), int(np.prod(_shape(dataset, names)))
-    flat = _codes(dataset, rows, names) * labels + dataset.labels[rows]
-    return np.bincount(flat, minlength=cells * labels).reshape(cells, labels).astype(np.int64)
 
 
 def _scores(labels: Ints, answers: Ints, same: Ints, fair: Ints, classes: int) -> Row:

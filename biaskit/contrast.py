@@ -7,9 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from biaskit import stats
 from biaskit.data import Dataset
+from biaskit.rng import numpy_generator
 
 __all__ = ["Contrast", "contrast", "own_values"]
+
+#: Largest p of independence in train at which an attribute is said to follow the label.
+ALPHA = 0.05
+#: Tables drawn where counts are too small for chi-squared: enough to tell a p on either side of ``ALPHA``.
+_DRAWS = 499
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +48,9 @@ class Contrast:
 def contrast(dataset: Dataset, attribute: str) -> Contrast:
     """The gap that this data set is about.
 
-    Where the attribute follows the label in train, the sides are *aligned* (the value most common with the label in
-    train) and *conflicting*. Else they are the commonest and the rarest training value; without a training split, the
-    first and the last category.
+    Where the attribute follows the label in train (:func:`own_values`), the sides are *aligned* (the value most common
+    with the label in train) and *conflicting*. Else they are the commonest and the rarest training value; without a
+    training split, the first and the last category.
     """
     table = dataset.table
     codes = np.asarray(table[attribute].cat.codes, dtype=np.int64)
@@ -82,6 +89,10 @@ def _training_values(
 def own_values(counts: npt.NDArray[np.int64], regime: str | None = None) -> npt.NDArray[np.int64] | None:
     """The value of an attribute that is most common with each label in train, if the attribute follows the label.
 
+    It does where that is what was planted. Where nothing is known of that, it does if labels differ in their most
+    common value and this is more than chance: p of independence in train (:func:`biaskit.stats.independence`) at most
+    0.05.
+
     Parameters
     ----------
     counts : int array (labels, values)
@@ -98,11 +109,15 @@ def own_values(counts: npt.NDArray[np.int64], regime: str | None = None) -> npt.
     --------
     >>> own_values(np.array([[95, 5], [5, 95]])).tolist()
     [0, 1]
-    >>> own_values(np.array([[95, 5], [95, 5]])) is None
-    True
+    >>> own_values(np.array([[95, 5], [95, 5]])) is None, own_values(np.array([[51, 49], [49, 51]])) is None
+    (True, True)
     """
     present = counts.sum(axis=1) > 0
-    follows = len(set(counts[present].argmax(axis=1).tolist())) > 1 if regime is None else regime == "correlated"
+    if regime is None:
+        follows = len(set(counts[present].argmax(axis=1).tolist())) > 1
+        follows = follows and stats.independence(counts, numpy_generator(0, "contrast"), _DRAWS) <= ALPHA
+    else:
+        follows = regime == "correlated"
     return np.where(present, counts.argmax(axis=1), -1).astype(np.int64) if follows else None
 
 

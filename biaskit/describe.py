@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 from PIL import Image
-from scipy.stats import chi2_contingency
 
+from biaskit import stats
 from biaskit.data import TWIN, Dataset
+from biaskit.rng import numpy_generator
 
-__all__ = ["association", "contingency", "cramers_v", "png", "sprite"]
+__all__ = ["association", "codes_of", "contingency", "counted", "png", "sprite"]
+
+Ints = npt.NDArray[np.int64]
 
 #: Test images of each label that stand for a data set without attributes.
 _WITHOUT_GROUPS = 5
@@ -28,36 +31,52 @@ def contingency(dataset: Dataset) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[["split", *keys, "n"]]
 
 
-def cramers_v(counts: npt.ArrayLike) -> tuple[float, float]:
-    """Cramer's V of a table of counts and the p-value of the chi-squared test of independence.
+def codes_of(dataset: Dataset, rows: Ints, names: Sequence[str]) -> Ints:
+    """The combination of attribute values of some rows as one number."""
+    codes = tuple(dataset.table[name].cat.codes.to_numpy(np.int64)[rows] for name in names)
+    return np.ravel_multi_index(codes, _shape(dataset, names)).astype(np.int64)
 
-    ``V = sqrt(chi2 / (n min(rows - 1, columns - 1)))``, without bias correction: 0 for independence, 1 where one
-    gives the other. NaN where fewer than two rows or columns are filled.
+
+def _shape(dataset: Dataset, names: Sequence[str]) -> tuple[int, ...]:
+    return tuple(len(dataset.table[name].cat.categories) for name in names)
+
+
+def counted(dataset: Dataset, rows: Ints, names: Sequence[str]) -> Ints:
+    """Images per combination of values and label, (combinations, labels)."""
+    labels, cells = len(dataset.classes), int(np.prod(_shape(dataset, names)))
+    flat = codes_of(dataset, rows, names) * labels + dataset.labels[rows]
+    return np.bincount(flat, minlength=cells * labels).reshape(cells, labels).astype(np.int64)
+
+
+def association(dataset: Dataset, attributes: Sequence[str] | None = None) -> pd.DataFrame:
+    """Cramer's V between the label and attributes, bias-corrected: :func:`biaskit.stats.association`, split by split.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    attributes : sequence of str, optional
+        Default: those that make the groups.
+
+    Returns
+    -------
+    DataFrame
+        One row per split and attribute, twins left out: split, attribute, v with low and high, uncorrected, p, n,
+        reason.
 
     Examples
     --------
-    >>> v, p = cramers_v([[50, 0], [0, 50]])
-    >>> round(v, 3), p < 1e-20
-    (1.0, True)
+    >>> from biaskit import testing
+    >>> association(testing.graded())[["split", "attribute", "v"]].values.tolist()
+    [['train', 'color', 1.0], ['test', 'color', 0.0]]
     """
-    table = np.asarray(counts, dtype=float)
-    table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
-    if min(table.shape) < 2:
-        return float("nan"), float("nan")
-    result: Any = chi2_contingency(table, correction=False)
-    return float(np.sqrt(result.statistic / (table.sum() * (min(table.shape) - 1)))), float(result.pvalue)
-
-
-def association(dataset: Dataset) -> pd.DataFrame:
-    """Cramer's V between the label and each grouping attribute; columns: split, attribute, v, p, n."""
     found = []
     for split in (split for split in dataset.splits if split != TWIN):
-        part = dataset.table.iloc[dataset.rows(split)]
-        for attribute in dataset.group_by:
-            counts = pd.crosstab(part["label"], part[attribute], dropna=False).to_numpy()
-            v, p = cramers_v(counts)
-            found.append({"split": split, "attribute": attribute, "v": v, "p": p, "n": len(part)})
-    return pd.DataFrame(found, columns=["split", "attribute", "v", "p", "n"])
+        rows = dataset.rows(split)
+        for attribute in dataset.group_by if attributes is None else attributes:
+            counts = counted(dataset, rows, (attribute,)).T
+            one = stats.association(counts, numpy_generator(0, "association", split, attribute))
+            found.append({"split": split, "attribute": attribute, **vars(one)})
+    return pd.DataFrame(found, columns=["split", "attribute", *stats.Association.__dataclass_fields__])
 
 
 def sprite(dataset: Dataset, *, twins: bool = False) -> npt.NDArray[np.uint8]:

@@ -17,6 +17,9 @@ __all__ = [
     "plural",
 ]
 
+#: So many names are listed where none of them is near.
+_FEW = 12
+
 
 class BiaskitError(Exception):
     """Base of every error a user can cause; the command line turns it into one line and exit 2."""
@@ -27,7 +30,7 @@ class SpecError(BiaskitError):
 
 
 class UnknownName(BiaskitError):
-    """A name that is not registered; the message carries the nearest names.
+    """A name that is not registered; the message carries the nearest names, or all of them where they are few.
 
     Parameters
     ----------
@@ -42,14 +45,16 @@ class UnknownName(BiaskitError):
     --------
     >>> str(UnknownName("recipe", "semcon", ["plain", "semcont"]))
     "no recipe 'semcon'; nearest: semcont (all: biaskit list recipes)"
+    >>> str(UnknownName("attack", "zzz", ["fgsm", "pgd"]))
+    "no attack 'zzz'; there are fgsm, pgd"
+    >>> str(UnknownName("recipe", "zzz", [f"mine{number}" for number in range(50)]))
+    "no recipe 'zzz', nor one of a like name; see: biaskit list recipes"
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        close = nearest(name, names) or names[:6]
-        listed = f"nearest: {', '.join(close)}" if close else "none is installed"
-        listing = f"biaskit list {plural(kind)}"
         where = {
+            "folder or dataset": "biaskit list datasets",
             "kind": "biaskit list",
             "entry": "biaskit list",
             "layer": "biaskit.features.layers(model)",
@@ -57,7 +62,17 @@ class UnknownName(BiaskitError):
             "timm model": "timm.list_models()",
             "semantic parameter": "biaskit.semantic.PARAMETERS",
         }
-        super().__init__(f"no {kind} {name!r}; {listed} (all: {where.get(kind, listing)})")
+        listing = where.get(kind, f"biaskit list {plural(kind)}")
+        close = nearest(name, names)
+        if close:
+            hint = f"; nearest: {', '.join(close)} (all: {listing})"
+        elif not names:
+            hint = f"; none is installed (all: {listing})"
+        elif len(names) <= _FEW:
+            hint = f"; there are {', '.join(names)}"
+        else:
+            hint = f", nor one of a like name; see: {listing}"
+        super().__init__(f"no {kind} {name!r}{hint}")
 
 
 class DataError(BiaskitError):

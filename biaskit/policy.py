@@ -153,6 +153,11 @@ class Rule(BaseModel):
         return self.name or "_".join(part for part in (self.measured, self.attribute, self.arm) if part)
 
     @property
+    def told(self) -> str:
+        """The rule as messages name it."""
+        return f'rule "{self.called}"'
+
+    @property
     def bound(self) -> tuple[Literal["min", "max"], float]:
         """The side and the value of the limit, of a difference: rule's arm minus the other."""
         if self.max is not None:
@@ -179,5 +184,5 @@ class Policy(BaseModel):
         every = [rule.called for rule in self.rule]
         twice = next((one for one in every if every.count(one) > 1), None)
         if twice:
-            raise ValueError(f"two rules are called {twice}; give each a name of its own")
+            raise ValueError(f'two rules are called "{twice}"; give each a name of its own')
         return self

@@ -30,7 +30,7 @@ from biaskit._build import as_dataset
 from biaskit._train import Machine, Tick, fit, machine, make_model
 from biaskit.data import Dataset, coded
 from biaskit.disk import files_named, new_folder, plain
-from biaskit.errors import BiaskitError, StoreError
+from biaskit.errors import BiaskitError, DataError, StoreError
 from biaskit.evaluation import evaluate
 from biaskit.home import home
 from biaskit.recipes import Arm, bind_arms, code_fingerprint, code_modules, fingerprint
@@ -270,6 +270,25 @@ def open_run(folder: Path, *, stored: bool = True) -> Run:
         )
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{folder} is not a readable run ({error}); remove it with: biaskit runs clean") from None
+
+
+def run_names() -> list[str]:
+    """The names of all finished runs in ``BIASKIT_HOME``, as ``biaskit runs list`` prints them."""
+    return sorted(path.parent.name for path in (home() / "runs").glob(f"*/{_DONE}"))
+
+
+def find_run(name: str) -> Path | None:
+    """The folder of a stored run by its name, or by four characters or more that it begins with; None without one.
+
+    Raises
+    ------
+    DataError
+        Several runs begin so.
+    """
+    found = [one for one in run_names() if one.startswith(name)] if len(name) >= 4 else []
+    if len(found) > 1:
+        raise DataError(f"{name} may be any of the runs {', '.join(found)}; write more of it")
+    return home() / "runs" / found[0] if found else None
 
 
 def stored_runs() -> Iterator[dict[str, Any]]:

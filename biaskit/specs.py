@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from biaskit.errors import SpecError, UnknownName, nearest
-from biaskit.policy import Rule
+from biaskit.policy import Policy, Rule
 from biaskit.studycard import Claim, Curve, Item, Measure, Preset, StudyArm, StudyCard, StudyData, Sweep
 
 __all__ = [
@@ -360,6 +360,24 @@ def plain_words(message: str) -> str:
     return message.removeprefix("Value error, ").replace("Input should", "must", 1)
 
 
+#: Key of a card -> the table that stands there.
+_TABLES: dict[str, type[BaseModel]] = {
+    "stage": Stage,
+    "optimizer": Optimizer,
+    "labels": Labels,
+    "training": Training,
+    "arm": StudyArm,
+    "measure": Measure,
+    "preset": Preset,
+    "data": StudyData,
+    "item": Item,
+    "sweep": Sweep,
+    "curve": Curve,
+    "claim": Claim,
+    "rule": Rule,
+}
+
+
 def _first_problem(error: ValidationError, where: str, card: type[BaseModel]) -> str:
     problems = error.errors(include_url=False)
     # A key that is not known is the likelier reason for another that is missing.
@@ -367,14 +385,17 @@ def _first_problem(error: ValidationError, where: str, card: type[BaseModel]) ->
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = _keys_beside(problem["loc"], card)
+        kind = "policy" if card is Policy else "card"
         close = nearest(str(problem["loc"][-1]), known)
-        return f"{where}: {key} is no key of a card; " + (
+        return f"{where}: {key} is no key of a {kind}; " + (
             f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
         )
     if problem["type"] == "missing":
         return f"{where}: {key} is missing"
     if problem["type"] == "value_error":  # our own, complete as it is
         return ": ".join(part for part in (where, key, plain_words(problem["msg"])) if part)
+    if problem["type"] == "list_type" and key in _TABLES and isinstance(problem.get("input"), Mapping):
+        return f"{where}: {key}: there may be several of these tables; write [[{key}]] in place of [{key}]"
     given = str(problem.get("input"))[:60]
     words = plain_words(problem["msg"])
     return f"{where}: {key}: {words[0].lower()}{words[1:]}; got {given!r}"
@@ -382,23 +403,8 @@ def _first_problem(error: ValidationError, where: str, card: type[BaseModel]) ->
 
 def _keys_beside(place: tuple[int | str, ...], card: type[BaseModel]) -> list[str]:
     """The keys that may stand where an unknown one was found."""
-    tables: dict[str, type[BaseModel]] = {
-        "stage": Stage,
-        "optimizer": Optimizer,
-        "labels": Labels,
-        "training": Training,
-        "arm": StudyArm,
-        "measure": Measure,
-        "preset": Preset,
-        "data": StudyData,
-        "item": Item,
-        "sweep": Sweep,
-        "curve": Curve,
-        "claim": Claim,
-        "rule": Rule,
-    }
-    named = [str(part) for part in place[:-1] if str(part) in tables]
-    return sorted((tables[named[-1]] if named else card).model_fields)
+    named = [str(part) for part in place[:-1] if str(part) in _TABLES]
+    return sorted((_TABLES[named[-1]] if named else card).model_fields)
 
 
 def _shipped(kind: str) -> Path:

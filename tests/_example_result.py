@@ -248,8 +248,10 @@ def example(
                 for (y, c), v in cells.items()
             ],
             "association": [
-                {"split": "train", "attribute": "color", "v": 0.011, "p": 0.64, "n": 6000},
-                {"split": "test", "attribute": "color", "v": 0.033, "p": 0.30, "n": images},
+                {"split": "train", "attribute": "color", "v": 0.011, "p": 0.64, "n": 6000}
+                | {"low": 0.0, "high": 0.04, "uncorrected": 0.035, "reason": ""},
+                {"split": "test", "attribute": "color", "v": 0.033, "p": 0.30, "n": images}
+                | {"low": 0.0, "high": 0.07, "uncorrected": 0.051, "reason": ""},
             ],
         },
         "reliance": {"metric": metric, "attribute": "color", "attribute_words": "background color"},

@@ -14,7 +14,7 @@ from torch import nn
 
 import biaskit as bk
 from biaskit import testing
-from biaskit._audit import audit_result
+from biaskit._audit import DEFAULT_ANALYZERS, audit_result
 from biaskit.analyzers import counterfactual_flips, group_accuracy, parity
 from biaskit.builders import background_color, patch
 from biaskit.contrast import Contrast
@@ -24,6 +24,7 @@ from biaskit.evidence import Ground
 from biaskit.images import ArrayImages
 from biaskit.measures import group_rows, headline, permuted_gap
 from biaskit.subject import Subject
+from biaskit.telling.report import render
 
 TINY = testing.tiny(per_group=12)
 
@@ -236,7 +237,13 @@ def test_parity_names_the_label():
 
 def test_what_cannot_run_is_an_entry_with_its_reason():
     data = Dataset.from_arrays(np.zeros((20, 8, 8, 3), np.uint8), [0, 1] * 10)
-    audit = bk.audit(testing.constant(0), data, device="cpu")
+    # Of the default, what these data cannot serve is left out; by name it fails.
+    default = bk.audit(testing.constant(0), data, device="cpu")
+    assert (list(default.results), dict(default.failed)) == (["group_accuracy", "continuity"], {})
+    page = render(audit_result(default))
+    assert "<b>failed</b>" not in page
+    assert 'id="twins"' not in page
+    audit = bk.audit(testing.constant(0), data, analyzers=DEFAULT_ANALYZERS, device="cpu")
     assert sorted(audit.results) == ["continuity", "group_accuracy"]
     assert sorted(audit.failed) == ["counterfactual_flips", "parity"]
     assert "no attribute to compare" in audit.failed["parity"]

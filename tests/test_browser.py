@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 from _browser import WIDTHS, browse, needs_browser, visit
 from _example_result import several
 from test_report import CASES
 
+import biaskit as bk
+from biaskit.data import Dataset
 from biaskit.telling.report import render
 
 SHOWN = (
@@ -89,3 +93,30 @@ def test_tables_sort_definitions_show_and_print_opens_what_is_folded(tmp_path):
     assert seen["hidden"], "Escape hides the definition"
     assert seen["folded"] > 2
     assert (seen["left"], seen["again"]) == (0, seen["folded"])
+
+
+@needs_browser
+def test_wide_tables_fit_and_no_name_is_broken(tmp_path):
+    rng = np.random.default_rng(0)
+    label, pixels = rng.integers(0, 2, 300), rng.integers(0, 256, (300, 4, 4), dtype=np.uint8)
+    attributes = {"background": label, "lighting_condition": rng.integers(0, 3, 300)}
+    data = Dataset.from_arrays(pixels, label, attributes, split=["train"] * 200 + ["test"] * 100)
+    table = pd.DataFrame({"y": label, "p": label, "region": rng.choice(["north_america", "south"], 300)})
+    table["rest"] = rng.random(300)
+    table["score"] = 1 - table["rest"]
+    stated = {"0": "rest", "1": "score"}
+    found = bk.score(table, label="y", prediction="p", attributes=["region"], probabilities=stated, thresholds=[0.5])
+    found.save(tmp_path / "score")
+    pages = {"data": render(bk.data_audit(data).result), "score": (tmp_path / "score" / "report.html").read_text()}
+    # A name without a space that takes several lines was broken within a word.
+    script = """function (f) { var d = f.contentDocument;
+      d.querySelectorAll("details").forEach(function (e) { e.open = true; });
+      return {cut: Array.from(d.querySelectorAll(".scroll")).filter(function (e) {
+          return e.scrollWidth > e.clientWidth; }).map(function (e) { return e.getAttribute("aria-label"); }),
+        unnamed: Array.from(d.querySelectorAll(".sort thead th")).filter(function (e) {
+          return !e.textContent.replace("\u2195", "").trim(); }).length,
+        broken: Array.from(d.querySelectorAll("tbody th bdi, td.l bdi")).filter(function (e) {
+          return !/\\s/.test(e.textContent) && e.getClientRects().length > 1; }).length}; }"""
+    seen, console = browse(tmp_path, pages, [1280, 1600], script)
+    assert console == []
+    assert seen == [{"cut": [], "unnamed": 0, "broken": 0}] * 4

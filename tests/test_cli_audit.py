@@ -75,11 +75,12 @@ def test_an_audit_prints_what_was_assumed_and_what_was_found(call, tiny, tmp_pat
     assert result.stdout.count("in this order: left, right") == 1
     told = json.loads((tmp_path / "out" / "result.json").read_text())
     assert (told["kind"], told["command"]) == ("audit", f"biaskit audit _foreign_models:two --on {tiny} --out out")
-    assert told["notes"][-1] == "the model's outputs are the labels in this order: left, right"
+    order = "the model's outputs are the labels in this order: left, right"
+    assert told["notes"][-1] == f"{order}; if not, say so with --labels map.csv (columns model,label)"
     assert (tmp_path / "out" / "report.html").is_file()
     assert (tmp_path / "out" / "predictions.parquet").is_file()
     err = lines(result.stderr)
-    assert err[0] == "two on tiny: 100 test images, 2 labels; cpu"
+    assert err[0] == "_foreign_models:two on tiny: 100 test images, 2 labels; cpu"
     assert err[1:5] == [
         f"measuring {one}" for one in ("group_accuracy", "parity", "counterfactual_flips", "continuity")
     ]

@@ -96,7 +96,7 @@ def test_train_without_a_terminal_has_a_line_per_epoch(call, card, monkeypatch, 
     [
         (["plian"], "no recipe 'plian'; nearest: plain"),
         (["plain", "--on", "nowhere/x"], "no folder nowhere/x"),
-        (["plain", "--on", "colordigit"], "no dataset 'colordigit'; nearest: colordigits"),
+        (["plain", "--on", "colordigit"], "no folder or dataset 'colordigit'; nearest: colordigits"),
         (["plain", "--set", "stage.0.epochz=1"], "did you mean stage.0.epochs?"),
         (["plain", "--set", "stage.0.epochs"], "is not [ARM:]KEY=VALUE"),
         (["plain", "--device", "tpu"], "--device tpu: expected cpu, cuda or mps"),
@@ -241,6 +241,19 @@ def test_compare_with_a_reference_and_named_analyzers(call, card):
 def test_compare_refuses_in_one_line(call, card, monkeypatch, words, message):
     monkeypatch.setattr(runs, "fit", lambda *_, **__: pytest.fail("trained"))
     fails(call("compare", *words, "--on", card), message)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["compare", "plain"], ["sweep", "plain", "--param", "stage.0.epochs=1,2"], ["reproduce", "wu2021-table1"]],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize("seeds", ["0", "-1", "1,1"])
+def test_seeds_are_checked_before_anything_else(call, words, seeds):
+    """No data set is looked for, and no number of runs announced."""
+    result = call(*words, "--seeds", seeds, "--on", "nowhere")
+    fails(result, "seeds must be a number of at least 1")
+    assert len(lines(result.stderr)) == 1
 
 
 def test_compare_leaves_other_files_alone(call, card, tmp_path):

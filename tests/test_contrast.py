@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from biaskit import stats
 from biaskit.contrast import contrast
 from biaskit.data import Dataset
 
@@ -44,7 +45,7 @@ def test_shift_common_value_minus_rare_value():
 
 def test_correlated_aligned_minus_conflicting():
     # In train 0 goes with b and 1 with r.
-    data = make(pairs("0b 0b 0r 1r 1r 1r 1b"), pairs("0b 0r 0r 1r 1b"))
+    data = make(pairs("0b 0b 0r 1r 1r 1r 1b") * 10, pairs("0b 0r 0r 1r 1b"))
     found = contrast(data, "color")
     assert (found.plus, found.minus) == ("aligned", "conflicting")
     assert found.side.tolist() == [1, -1, -1, 1, -1]
@@ -53,7 +54,7 @@ def test_correlated_aligned_minus_conflicting():
 
 def test_the_test_split_does_not_decide_what_is_aligned():
     # Against the label in test; aligned is what train says.
-    data = make(pairs("0b 0b 0r 1r 1r 1b"), pairs("0r 0r 0b 1b 1b 1r"))
+    data = make(pairs("0b 0b 0r 1r 1r 1b") * 10, pairs("0r 0r 0b 1b 1b 1r"))
     assert contrast(data, "color").side.tolist() == [-1, -1, 1, -1, -1, 1]
 
 
@@ -61,12 +62,39 @@ def test_the_test_split_does_not_decide_what_is_aligned():
 def test_what_was_planted_goes_before_what_is_seen(regime, plus):
     # By counts alone 0 goes with b and 1 with r; a shift set says that this is chance.
     builder = [{"name": "background_color", "attribute": "color", "regime": regime}]
-    data = make(pairs("0b 0b 0b 1r 1r 1b"), pairs("0b 0r 1b 1r"), builder=builder)
+    data = make(pairs("0b 0b 0b 1r 1r 1b") * 10, pairs("0b 0r 1b 1r"), builder=builder)
     assert contrast(data, "color").plus == plus
 
 
+@pytest.mark.parametrize(
+    ("counts", "p"),
+    [
+        ([[98, 102], [104, 96]], 0.5485),  # nothing to do with the label: chi2 = .36
+        ([[90, 110], [109, 91]], 0.0574),  # chi2 = 3.61
+        ([[90, 110], [110, 90]], 0.0455),  # chi2 = 4
+    ],
+)
+def test_an_attribute_follows_the_label_where_train_is_no_chance(counts, p):
+    (a, b), (c, d) = counts
+    data = make(repeat(**{"0b": a, "0r": b, "1b": c, "1r": d}), pairs("0b 0r 1b 1r"))
+    found = contrast(data, "color")
+    assert stats.independence(counts, np.random.default_rng(0)) == pytest.approx(p, abs=1e-4)
+    assert stats.independence(counts, np.random.default_rng(0)) == stats.association(counts, np.random.default_rng(0)).p
+    # Else the commoner value minus the rarer.
+    plain = ("b", "r") if a + c >= b + d else ("r", "b")
+    assert (found.plus, found.minus) == (("aligned", "conflicting") if p <= 0.05 else plain)
+
+
+def test_a_few_images_are_no_proof_that_an_attribute_follows_the_label():
+    # Of the 20 ways to give three of six images a color two are as one-sided: p = .1.
+    assert contrast(make(pairs("0b 0b 0b 1r 1r 1r"), pairs("0b 0r 1b 1r")), "color").plus == "b"
+    builder = [{"name": "background_color", "attribute": "color", "regime": "correlated"}]
+    planted = make(pairs("0b 0b 0b 1r 1r 1r"), pairs("0b 0r 1b 1r"), builder=builder)
+    assert contrast(planted, "color").plus == "aligned"
+
+
 def test_a_builder_that_does_not_say_how_it_plants():
-    train, test = pairs("0b 0b 0r 1r 1r 1b"), pairs("0b 0r 1b 1r")
+    train, test = pairs("0b 0b 0r 1r 1r 1b") * 10, pairs("0b 0r 1b 1r")
     for builder in ([{"name": "dots", "size": 3}], [{"name": "dots", "attribute": "color"}]):
         assert contrast(make(train, test, builder=builder), "color").plus == "aligned"
 
@@ -110,6 +138,6 @@ def test_no_label_with_both_sides_gives_no_gap():
 
 
 def test_a_label_without_training_images_takes_no_side():
-    data = make(pairs("0b 0b 0r 1r 1r 1b"), pairs("0b 0r 1r 1b 2r 2b"), classes="012")
+    data = make(pairs("0b 0b 0r 1r 1r 1b") * 10, pairs("0b 0r 1r 1b 2r 2b"), classes="012")
     found = contrast(data, "color")
     assert found.side.tolist() == [1, -1, 1, -1, 0, 0]

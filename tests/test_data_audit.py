@@ -10,21 +10,24 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from scipy.stats import chi2_contingency
+from scipy.stats import chi2_contingency, contingency
 from typer.testing import CliRunner
 
 import biaskit as bk
 from biaskit import duplicates as twice
-from biaskit import stats
+from biaskit import stats, testing
+from biaskit._audit import audit_result
 from biaskit._data_audit import data_audit
 from biaskit.ceiling import ceiling
 from biaskit.cli import app
 from biaskit.data import Dataset
-from biaskit.describe import cramers_v
+from biaskit.describe import association as described
 from biaskit.disk import save_dataset
 from biaskit.errors import DataError
 from biaskit.images import ArrayImages, EncodedImages
 from biaskit.stats import association
+from biaskit.telling import data_page
+from biaskit.telling.facts import data_facts
 
 
 def table(labels, attributes, split, pixels=None, **options):
@@ -54,12 +57,30 @@ def test_association_by_hand():
 
 
 @pytest.mark.parametrize("counts", [[[30, 12], [7, 30]], [[5, 9, 2], [4, 4, 4]], np.arange(1, 13).reshape(4, 3)])
-def test_association_agrees_with_what_build_prints(counts):
+def test_association_agrees_with_scipy(counts):
     found = association(counts, np.random.default_rng(0), draws=9)
-    v, p = cramers_v(counts)
-    assert found.uncorrected == pytest.approx(v)
+    assert found.uncorrected == pytest.approx(contingency.association(np.asarray(counts), method="cramer"))
     if np.outer(np.sum(counts, 1), np.sum(counts, 0)).min() / np.sum(counts) >= 5:
-        assert found.p == pytest.approx(p)
+        assert found.p == pytest.approx(chi2_contingency(counts, correction=False).pvalue)
+
+
+def test_a_report_and_a_data_audit_give_one_number():
+    rng = np.random.default_rng(0)
+    data = table(rng.integers(0, 2, 90), {"color": rng.integers(0, 2, 90)}, ["train"] * 60 + ["test"] * 30)
+    rows = data_audit(data).association.drop(columns="p_holm")
+    pd.testing.assert_frame_equal(described(data), rows)
+    assert (rows["v"] < rows["uncorrected"]).all()
+    told = audit_result(bk.audit(testing.constant(0), data, analyzers=["group_accuracy"], device="cpu"))
+    assert [row["v"] for row in told["data"]["association"]] == rows["v"].tolist()
+    facts = dict(data_facts(told["data"]))
+    assert facts["Cram\u00e9r's V, train"].startswith("color with the label, bias-corrected: ")
+    # What was written before the correction does not claim it.
+    old = [{"split": "train", "attribute": "color", "v": 0.2, "p": 0.04, "n": 60}]
+    facts = dict(data_facts(told["data"] | {"association": old}))
+    assert facts["Cram\u00e9r's V, train"] == "color with the label, uncorrected: 0.200, p 0.04, n 60"
+    undefined = [old[0] | {"v": None, "p": None, "reason": "one value only"}]
+    facts = dict(data_facts(told["data"] | {"association": undefined}))
+    assert facts["Cram\u00e9r's V, train"] == "color with the label: undefined (one value only), n 60"
 
 
 def test_empty_rows_and_columns_are_left_out():
@@ -463,10 +484,17 @@ def test_the_folder(leaky, tmp_path):
     assert {path.suffix for path in (tmp_path / "out" / "tables").iterdir()} == {".csv", ".md", ".tex"}
     assert len(tables["pairs"]) == 4
     page = (tmp_path / "out" / "report.html").read_text()
-    assert found.sentences[0].replace("'", "&#39;") in page
+    assert found.sentences[0].replace("Cramer's", "Cram\u00e9r&#39;s") in page
     assert page.count("<img") == 8
     assert (tmp_path / "out" / "figures" / "ceiling.svg").read_text().startswith("<svg")
-    assert "never in train" in (tmp_path / "out" / "tables" / "groups.md").read_text()
+    groups = (tmp_path / "out" / "tables" / "groups.md").read_text()
+    assert "| Seen in train |" in groups
+    assert "| never |" in groups
+    assert "Cramer" not in page
+    every = data_audit(table([0, 1] * 20, {"color": [0, 1] * 20}, "train", pictures(40)))
+    made = data_page.typeset(every.result)["groups"]
+    assert [head.text for head in made.heads] == ["Label", "color", "train"]
+    assert {len(row) for row in made.rows} == {3}
     assert bk.report(tmp_path / "out", images=False).read_text().count("<img") == 0
     found.save(tmp_path / "out")  # a folder of its own kind is replaced
     (tmp_path / "out" / "thesis.tex").write_text("years of work")

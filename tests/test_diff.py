@@ -16,6 +16,7 @@ from biaskit._diff import diff
 from biaskit.cli import app
 from biaskit.cli._text_diff import diff_lines
 from biaskit.errors import BiaskitError, DataError
+from biaskit.foreign import open_model
 
 CODE = {"biaskit._train": "aa" * 32, "biaskit.losses._cross_entropy": "bb" * 32}
 
@@ -274,6 +275,37 @@ def test_audits_of_two_models(tmp_path):
     assert table["difference"].tolist() == [0.0, -1.0, -1.0, 0.0]
     assert table["change"].tolist() == ["", "lower", "lower", ""]
     assert found.sentences[1] == "Accuracy is lower in 2 of 4 groups: left, blue and right, red."
+
+
+def test_audits_of_other_ways_to_open_a_model_say_what_differs(tmp_path):
+    data = testing.tiny(per_group=10)
+
+    def made(name, **how):
+        opened = open_model("biaskit.testing:constant", dataset=data, **how)
+        return bk.audit(opened, data, analyzers=["group_accuracy"], device="cpu").save(tmp_path / name)
+
+    plain = made("plain")
+    for name, how, expected in (
+        ("normalized", {"mean": 0.5, "std": 0.25}, {"model.mean": (None, [0.5]), "model.std": (None, [0.25])}),
+        (
+            "size",
+            {"size": 16},
+            {"model.size": (list(data.images.shape[1:]), [16, 16]), "model.scaled": (None, [16, 16])},
+        ),
+        ("labels", {"labels": {0: "right", 1: "left"}}, {"model.labels": None}),
+    ):
+        rows = diff(plain, made(name, **how)).changes.query("part == 'card'").set_index("key")[["a", "b"]]
+        for key, ends in expected.items():
+            assert ends is None or tuple(rows.loc[key]) == ends
+        others = set(rows.index) - {"model.digest", "model.interpolation"}
+        assert others == set(expected)
+    # A result that was stored without them still reads, and tells the digest.
+    result = json.loads((plain / "result.json").read_text(encoding="utf-8"))
+    known = result["arms"][0]["card"]["model"]
+    result["arms"][0]["card"]["model"] = {key: known[key] for key in ("name", "digest")}
+    (plain / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    rows = diff(plain, tmp_path / "normalized").changes.query("part == 'card'").set_index("key")
+    assert rows.loc["model.mean", ["a", "b"]].tolist() == [None, [0.5]]
 
 
 def test_a_changed_recipe_is_named(tmp_path):

@@ -61,12 +61,13 @@ def said(model, text):
 def test_a_factory():
     model = opened("_foreign_models:two")
     assert torch.equal(answers(model), models.two()(PIXELS))
-    assert (model.name, model.run) == ("two", None)
+    assert (model.name, model.run) == ("_foreign_models:two", None)
     assert model.assumptions == (
         "the model is as _foreign_models:two gives it; no --weights were named",
         "images go in as they are, 8 x 8 pixels; --size N resizes them",
         "pixels go in as numbers from 0 to 1, without normalization; --mean and --std give one",
-        "the model's outputs are the labels in this order: left, right",
+        "the model's outputs are the labels in this order: left, right; "
+        "if not, say so with --labels map.csv (columns model,label)",
     )
     assert accuracy(model)["value"] == 1.0
 
@@ -77,7 +78,7 @@ def test_a_factory_in_the_current_folder(tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     before = list(sys.path)
-    assert opened("my_own_model:net").name == "net"
+    assert opened("my_own_model:net").name == "my_own_model:net"
     assert sys.path == before
 
 
@@ -470,7 +471,8 @@ def test_torchvision_weights_from_a_file(tmp_path, drawn):
         "the weights are own.safetensors",
         "images go in as they are, 224 x 224 pixels",
         "pixels are normalized by mean 0.5 and std 0.25, as you say",
-        "the model's outputs are the labels in this order: goldfish, great white shark",
+        "the model's outputs are the labels in this order: goldfish, great white shark; "
+        "if not, say so with --labels map.csv (columns model,label)",
     )
     told = opened(f"torchvision:{NET}", animals(), weights=tmp_path / "own.safetensors")
     assert said(told, "as IMAGENET1K_V1 says, which these weights may not be for")
@@ -543,6 +545,12 @@ def test_runs_and_checkpoints():
             opened(run.folder)
         larger = opened(run.folder, small(), size=16)
         assert larger.run is None
+        # By its name in biaskit runs list, as diff takes it.
+        assert opened(run.folder.name, small()).run.fingerprint == run.fingerprint
+        with pytest.raises(SpecError, match="has its own; leave --weights out"):
+            opened(run.folder.name, small(), weights=run.folder / "model.safetensors")
+        with pytest.raises(SpecError, match=f"'{run.folder.name[:3]}' names no model"):
+            opened(run.folder.name[:3], small())
 
 
 def test_a_folder_that_is_no_run(tmp_path):
@@ -562,7 +570,7 @@ def test_pixels_reach_a_network_as_torchvision_brings_them(interpolation, shape)
     images = torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(0))
     theirs = ImageClassification(crop_size=64, resize_size=72, interpolation=InterpolationMode(interpolation))
     data = bk.Dataset.from_arrays((images * 255).to(torch.uint8), ["a", "b"])
-    found = Found(nn.Identity(), "", "", size=(64, 64), resize=72, interpolation=interpolation, source="x")
+    found = Found(nn.Identity(), "", "", "", size=(64, 64), resize=72, interpolation=interpolation, source="x")
     found = Found(**{**vars(found), "mean": tuple(theirs.mean), "std": tuple(theirs.std)})
     prepare, _ = preparation(found, data.images.shape)
     ours, wanted = prepare(images), theirs(images)
@@ -716,7 +724,9 @@ def test_the_digest_tells_models_apart(tmp_path):
     ]
     assert len({base, *(one.digest for one in others)}) == 4
     card = audit_result(bk.audit(opened("_foreign_models:two"), TINY, analyzers=["group_accuracy"]))["arms"][0]
-    assert card["card"]["model"] == {"name": "two", "digest": base}
+    facts = card["card"]["model"]
+    assert (facts["name"], facts["digest"], facts["kind"]) == ("_foreign_models:two", base, "factory")
+    assert ("mean" in facts, facts["size"]) == (False, list(TINY.images.shape[1:]))
 
 
 def test_chance_is_said_first():

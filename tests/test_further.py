@@ -398,5 +398,5 @@ def test_further_tables_on_the_terminal(width):
     assert "n 500; 12 more rows in the report" in table
     assert not any(line.startswith("continuity") for line in lines)
     assert all(line.isascii() for line in lines)
-    notes = [i for i, line in enumerate(lines) if line.startswith("note: aug is the control arm")]
+    notes = [i for i, line in enumerate(lines) if line.startswith("note: only what semcont gains beyond aug")]
     assert notes[0] > lines.index("n 200"), "notes come after the tables"

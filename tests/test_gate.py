@@ -26,6 +26,7 @@ from biaskit import stats, testing
 from biaskit._audit import audit_result
 from biaskit._differences import differences
 from biaskit._gate.answers import Answers
+from biaskit._gate.changes import change
 from biaskit._gate.levels import worst_group_accuracy
 from biaskit.cells import write_cells
 from biaskit.cli import app
@@ -241,6 +242,15 @@ def test_an_attribute_of_one_value_has_no_gap(tmp_path):
     assert (row["result"], row["reason"]) == ("inconclusive", "one attribute value only")
 
 
+def test_a_gap_without_large_groups_says_so(folder, pair):
+    row = judged(folder, metric="gap", max=0.5, min_n=5000)
+    assert (row["result"], row["reason"]) == ("inconclusive", "no group has 5000 images or more")
+    row = judged(folder, metric="gap", max=0.5, min_n=60)  # right, red alone has 100
+    assert row["reason"] == "no label has 60 images or more on every side"
+    row = judged(pair[0], metric="gap", max=0.5, min_n=5000, against="baseline", baseline=pair[1])
+    assert row["reason"] == "no group has 5000 images or more"
+
+
 def test_what_would_settle_it(folder):
     (note,) = judged(folder, metric="worst_group_accuracy", min=0.8)["notes"]
     needed = int(re.fullmatch(r"would pass with about (\d+) images of left, red .*\(50 now\)", note)[1])
@@ -338,8 +348,65 @@ def test_change_of_mean_group_accuracy_and_of_a_gap(pair):
     assert row["value"] == pytest.approx((12 / 50 + 0) / 2)
     # Red went from 30 to 42 of 50, blue stayed at 38: the gap blue - red of 16 points became red - blue of 8.
     row = judged(pair[0], metric="gap", against="baseline", max=0.5, baseline=pair[1])
-    assert (row["reason"], row["result"]) == ("the gap changed sign", "inconclusive")
+    assert (row["of"], row["result"]) == ("red - blue", "pass")
     assert row["value"] == pytest.approx(0.08 - 0.16)
+    assert "the gap changed sign: before it was blue - red" in row["notes"]
+    # b - a = .24 is above 0 and b + a = -.08, so |b| - |a| = b + a, as long as b - a is the larger; which is not known.
+    c, now = np.repeat([1 / 50, -1 / 50], 50), np.repeat([1, 0, 1, 0], [20, 8, 60, 12])[None]
+    before = np.repeat([0, 1, 1, 0], [20, 8, 60, 12])[None]
+    u, v = (stats.difference(one, now, c).interval(0.025) for one in (before, 1 - before))
+    assert 0 < u[0] < -v[0] < u[1]
+    assert v == interval(row)
+
+
+def gap_answers(right, side):
+    """Answers to images of one label, red then blue, from who is right."""
+    n = right.shape[1]
+    codes = {"label": np.zeros(n, np.int64), "color": side}
+    values, names = {"color": ("red", "blue")}, ("left", "right")
+    answers, rows = np.where(right, 0, 1), np.arange(n)
+    return Answers("m", tuple(range(len(right))), names, names, values, (), "color", codes, answers, rows * 0 + 1, rows)
+
+
+def gap_change(rng, before, now, n, seeds=1):
+    """The change of a gap of models that are right so often on n red and n blue images, and alike on most."""
+    side, own = np.repeat([0, 1], n), rng.random(2 * n)
+
+    def drawn(rates):
+        level = np.where(rng.random((seeds, 2 * n)) < 0.6, own, rng.random((seeds, 2 * n)))
+        return gap_answers(level < np.array(rates)[side], side)
+
+    return change(Rule(metric="gap", against="baseline", max=0.05), drawn(now), drawn(before), 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "seeds"),
+    [
+        ((0.8, 0.8), (0.9, 0.78), 1),  # 0 became 12
+        ((0.9, 0.8), (0.8, 0.8), 1),  # 10 became 0
+        ((0.9, 0.7), (0.75, 0.85), 1),  # 20 became -10
+        ((0.8, 0.8), (0.9, 0.78), 3),
+    ],
+)
+def test_the_interval_of_the_change_of_a_gap_holds_the_truth_across_zero(before, now, seeds):
+    rng, runs = np.random.default_rng(0), 300
+    true = abs(now[0] - now[1]) - abs(before[0] - before[1])
+    found = [gap_change(rng, before, now, 200, seeds) for _ in range(runs)]
+    assert sum(one.low <= true <= one.high for one in found) >= 0.95 * runs
+
+
+def test_a_gap_that_grew_from_nothing_fails():
+    # Red and blue 80 % each, to the image, so the gap before is 0 up to rounding; now 90 % and 78 %.
+    n, side = 3000, np.repeat([0, 1], 3000)
+    before, now = (np.concatenate([np.arange(n) < k for k in one])[None] for one in ((2400, 2400), (2700, 2340)))
+    rule = Rule(metric="gap", against="baseline", max=0.05)
+    found = change(rule, gap_answers(now, side), gap_answers(before, side), 0)
+    assert (found.value, found.what) == (pytest.approx(0.12), "red - blue")
+    assert found.low > 0.05
+    back = change(rule, gap_answers(before, side), gap_answers(now, side), 0)
+    assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
+    # A rounding error before is no change of sign.
+    assert not any("sign" in note for note in found.notes + back.notes)
 
 
 def test_a_gap_that_keeps_its_sign_may_shrink(tmp_path):
@@ -372,8 +439,8 @@ def test_other_images_are_an_error(pair, folder):
     rule = {"metric": "average_accuracy", "against": "baseline", "max_drop": 0.1}
     with pytest.raises(DataError, match=r"are about other data \(fingerprints \w{8} and \w{8}\)"):
         judged(pair[0], **rule, baseline=folder)
-    with pytest.raises(SpecError, match="name its folder with --baseline"):
-        judged(pair[0], **rule)
+    with pytest.raises(SpecError, match=r'^rule "not worse": it compares with a baseline; name its folder'):
+        judged(pair[0], **rule, name="not worse")
 
 
 def test_rows_that_do_not_fit_are_an_error(pair, tmp_path):
@@ -580,7 +647,7 @@ def test_an_analyzer_that_failed_leaves_its_rule_open(analyzed, tmp_path):
     ("rule", "message"),
     [
         ({"metric": "acuracy", "min": 1}, "no metric 'acuracy'; nearest: "),
-        ({"metirc": "average_accuracy", "min": 1}, "rule.0.metirc is no key of a card; did you mean metric?"),
+        ({"metirc": "average_accuracy", "min": 1}, "rule.0.metirc is no key of a policy; did you mean metric?"),
         ({"min": 0.5}, "a rule names a metric, or an analyzer with its column"),
         ({"metric": "gap", "analyzer": "a", "column": "b", "max": 0.5}, "a rule names a metric, or an analyzer"),
         ({"metric": "gap"}, "this one has none"),
@@ -618,10 +685,20 @@ def test_a_wrong_rule_is_named(folder, rule, message):
         judged(folder, **rule)
 
 
+def test_what_the_evidence_lacks_is_said_with_the_rule(folder):
+    for rule, message in (
+        ({"metric": "gap", "attribute": "size"}, "no attribute 'size'; there are color"),
+        ({"metric": "group_accuracy", "by": ["gender"]}, "no column to group by 'gender'; there are label, color"),
+    ):
+        with pytest.raises(SpecError, match=re.escape(f'rule "mine": {message}')):
+            judged(folder, **rule, max=0.5, name="mine")
+
+
 def test_a_wrong_policy_is_named(folder, tmp_path):
     rule = {"metric": "average_accuracy", "min": 0.5}
     for policy, message in (
-        ({"version": 1, "rule": [rule, {**rule, "min": 0.6}]}, "two rules are called average_accuracy"),
+        ({"version": 1, "rule": [rule, {**rule, "min": 0.6}]}, 'two rules are called "average_accuracy"'),
+        ({"version": 1, "rule": rule}, "rule: there may be several of these tables; write [[rule]] in place of [rule]"),
         ({"version": 2, "rule": [rule]}, "card version 2 is newer than 1"),
         ({"rule": [rule]}, "policy: version is missing"),
         ({"version": 1, "rule": []}, "policy: rule"),
@@ -634,8 +711,13 @@ def test_a_wrong_policy_is_named(folder, tmp_path):
 
 def test_a_wrong_folder_is_named(folder, tmp_path):
     rule = {"metric": "average_accuracy", "min": 0.5}
-    with pytest.raises(DataError, match=r"has no result\.json"):
+    kinds = "name the folder that audit, compare, sweep or score wrote"
+    with pytest.raises(DataError, match=rf"has no result\.json; {kinds}"):
         judged(tmp_path, **rule)
+    with pytest.raises(DataError, match=f"no folder .*gone; {kinds}"):
+        judged(tmp_path / "gone", **rule)
+    with pytest.raises(DataError, match=r"result\.json is a file; name its folder: .*audit$"):
+        judged(folder / "result.json", **rule)
     result = json.loads((folder / "result.json").read_text())
     (tmp_path / "result.json").write_text(json.dumps(result))
     with pytest.raises(DataError, match=r"predictions\.parquet is not there"):
@@ -757,7 +839,7 @@ def test_bad_input_is_one_line_and_writes_nothing(call, folder, tmp_path):
     assert done.exit_code == 2  # although another rule fails
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: flip_rate: these data have no twins")
+    assert line.startswith('error: rule "flip_rate": these data have no twins')
     assert not (tmp_path / "files").exists()
     assert call(folder).exit_code == 2
     assert call(folder, "--policy", "gone.toml").exit_code == 2
@@ -800,6 +882,7 @@ def test_json_is_one_object(call, folder, tmp_path, monkeypatch):
     told = json.loads(done.stdout)
     assert (told["verdict"], told["exit_code"], told["kind"]) == ("inconclusive", 3, "gate")
     assert told["rules"][1]["result"] == "pass"
+    assert told["summary"] == "Inconclusive: 1 of 2 rules cannot be decided from this evidence; none fails."
     assert done.stderr.startswith("::warning title=biaskit floor::inconclusive: 90.0 %25 [")
 
 
@@ -814,7 +897,7 @@ def test_on_github_rules_become_annotations_and_a_summary(call, folder, tmp_path
     assert commands[0].startswith("::error title=biaskit floor::fail: 90.0 %25 [78.2, 97")
     summary = (tmp_path / "summary.md").read_text()
     assert summary.startswith("earlier\n## biaskit gate: fail\n")
-    assert "| average\\_accuracy | 96.4 % " in summary
+    assert "| average_accuracy | 96.4 % " in summary
     assert summary == "earlier\n" + (tmp_path / "files" / "gate.md").read_text()
 
 

@@ -206,7 +206,7 @@ def test_both_sides_are_counted_and_named(pets, tmp_path):
     table = write(tmp_path / "a.csv", PETS.replace("dog/3", "dog/4") + "dog/5.png,red,1\n")
     expected = (
         r"a\.csv does not fit .*pets: lines without a file: 2 \(dog/4\.png, dog/5\.png\); "
-        r"files without a line: 1 \(dog/3\.png\); mend it, or give drop"
+        r"files without a line: 1 \(dog/3\.png\); mend it, or give drop \(--drop on the command line\) to"
     )
     with pytest.raises(DataError, match=expected):
         open_data(pets, attributes=table)
@@ -256,7 +256,8 @@ def test_a_label_that_neither_side_has(pets, tmp_path):
 @pytest.mark.parametrize("empty", ["", "NaN", "NA", "  "])
 def test_empty_cells_are_an_error_or_left_out(pets, tmp_path, empty):
     table = write(tmp_path / "a.csv", PETS.replace("2.png,blue", f"2.png,{empty}"))
-    with pytest.raises(DataError, match=r"color is empty for 1 images of .* \(cat/2\.png\); fill it in, or give drop"):
+    expected = r"color is empty for 1 images of .* \(cat/2\.png\); fill it in, or give drop \(--drop on"
+    with pytest.raises(DataError, match=expected):
         open_data(pets, attributes=table)
     data = open_data(pets, attributes=table, drop=True)
     assert (reds(data), data.card["left_out"]) == ([1, 3, 4], {"cat/2.png": "color is empty"})
@@ -616,6 +617,20 @@ def test_domainbed(tmp_path):
     assert open_data(root, layout="domainbed").classes == ("bird", "cat", "dog")
 
 
+def test_domainbed_in_a_folder_of_images(tmp_path):
+    files = {f"images/{domain}/{name}/1.png": 1 for domain in ("art", "photo") for name in ("cat", "dog")}
+    root = draw(tmp_path / "pacs", files)
+    data = open_data(root)
+    assert told(data, "label", "domain") == [("cat", "art"), ("dog", "art"), ("cat", "photo"), ("dog", "photo")]
+    assert f"{root} was read as images/DOMAIN/CLASS/, with the attribute domain" in data.card["notes"]
+    draw(root, {"images/art/2.png": 3})
+    with pytest.raises(DataError, match=r"images/art/2\.png does not lie in DOMAIN/CLASS/"):
+        open_data(root, layout="domainbed")
+    splits = {f"images/{split}/{name}/1.png": 1 for split in ("train", "test") for name in ("cat", "dog")}
+    with pytest.raises(DataError, match="has no labels: expected a folder for each of two classes"):
+        open_data(draw(tmp_path / "split", splits))
+
+
 # --------------------------------------------------------------------------------------------------------- options
 
 
@@ -627,8 +642,12 @@ def test_names_and_built_sets_are_opened_as_ever(tmp_path):
         open_data(tmp_path / "set", size=8)
     with pytest.raises(SpecError, match=r"there is no folder colordigits; leave attributes out"):
         open_data("colordigits", attributes="a.csv")
-    with pytest.raises(UnknownName, match="no dataset 'colordigit'"):
+    with pytest.raises(UnknownName, match="no folder or dataset 'colordigit'; nearest: colordigits"):
         open_data("colordigit")
+    # A typo of a folder is that, whatever was said of its images.
+    for options in ({}, {"attributes": "a.csv"}, {"size": 8}):
+        with pytest.raises(UnknownName, match=r"^no folder or dataset 'fotos', nor .*; see: biaskit list datasets$"):
+            open_data("fotos", **options)
 
 
 def test_a_folder_needs_no_option_to_be_loaded(pets):

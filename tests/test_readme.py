@@ -8,11 +8,16 @@ import shlex
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from biaskit._asked import analyzer_options, with_options
 from biaskit._audit import resolve_analyzers
 from biaskit.cli import app
+from biaskit.data import RESERVED
+from biaskit.layouts import LAYOUTS
+from biaskit.layouts._listing import FILE_COLUMNS
 from biaskit.registry import KINDS, names
 from biaskit.specs import card_names
 
@@ -61,6 +66,22 @@ def test_every_command_named_exists() -> None:
     named -= {"plants", "and", "carries", "audits"}
     assert {"build", "compare", "list", "show", "plan"} <= named
     assert named <= known
+
+
+def test_the_page_on_own_data_is_linked_and_its_commands_are_understood() -> None:
+    assert "(docs/own-data.md)" in TEXT
+    page = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```bash\n(.*?)```", page, re.S)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    for line in lines:
+        first, name, *words = shlex.split(line)
+        assert first == "biaskit"
+        group.commands[name].make_context(name, words)  # an option that is not there is an error
+    assert {shlex.split(line)[1] for line in lines} == {"data-audit", "convert", "compare", "audit", "score"}
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == set(LAYOUTS)
+    assert set(FILE_COLUMNS) | RESERVED <= set(re.findall(r"`([a-z_]+)`", page))
 
 
 def test_everything_named_in_the_table_is_there() -> None:

@@ -98,8 +98,10 @@ def test_hyphen_and_underscore_are_equal():
 def test_a_name_that_is_not_there():
     with pytest.raises(UnknownName, match=r"^no builder 'foreground'; nearest: foreground_color.*biaskit list build"):
         find("builder", "foreground")
-    with pytest.raises(UnknownName, match=r"no loss 'xyz'; nearest: cross_entropy, .* \(all: biaskit list losses\)"):
-        find("loss", "xyz")
+    with pytest.raises(UnknownName, match=r"^no attack 'xyz'; there are fgsm, .*, trades$"):
+        find("attack", "xyz")
+    with pytest.raises(UnknownName, match=r"^no analyzer 'xyz', nor one of a like name; see: biaskit list analyzers$"):
+        find("analyzer", "xyz")
 
 
 @pytest.fixture

@@ -231,6 +231,28 @@ def test_numbers_of_the_page_are_those_of_the_result(pages):
         assert f'id="g-{entry["name"]}"' in pages["usual"], "every measure has its definition"
 
 
+def test_the_picture_of_the_groups_says_what_its_rows_are(pages):
+    words = Reader(pages["usual"]).text
+    assert "Columns, from the left: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; rows, from the top: red, blue (color)." in words
+    assert "Gray:" not in words
+    result = example(labels=["cat", "dog"])
+    result["data"] |= {"group_by": ["color", "room"], "attributes": {"color": ["red", "blue"], "room": ["in", "out"]}}
+    for row in result["data"]["contingency"]:
+        row |= {"room": "in", "n": 0}
+    for row in result["groups"]:
+        row["room"] = "in"
+    words = Reader(render(result)).text
+    assert "rows, from the top: red in, red out, blue in, blue out (color and room). Gray: no test image." in words
+    result["data"] |= {"group_by": [], "attributes": {}}
+    assert "The first test images of each label. Columns, from the left: cat, dog." in Reader(render(result)).text
+
+
+def test_the_two_intervals_of_a_worst_group_are_told_apart(pages):
+    for name in ("usual", "audit"):
+        words = Reader(pages[name]).text
+        assert "the interval of the worst group is another: it covers whichever is lowest, over all groups at" in words
+
+
 def test_an_image_that_is_no_png_is_not_shown():
     result = example()
     result["examples"][0]["image"] = 'x" onerror="alert(1)'

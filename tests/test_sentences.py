@@ -245,15 +245,45 @@ def test_notes_come_first_and_once():
     said = notes.notes(result)
     assert len(said) == len(set(said))
     text = "\n".join(said)
-    assert "aug is the control arm of semcont: what it gains comes from the perturbations" in text
+    assert "only what semcont gains beyond aug, its control arm, is its own" in text
+    assert "constraint" not in text, "any pair of recipes reads this"
     assert "look 2 (at 3 and 5 seeds)" in text
     assert "continuity (aug, seed 1) failed: too small" in text
     assert "worst group rests on" in text
 
 
+def test_a_control_of_two_arms():
+    result = example(arms=["plain", "aug", "semcont", "other"])
+    result["arms"][3]["control"] = "aug"
+    for row in result["differences"]:
+        if row["arm"] == "aug" and row["metric"] == "flip_rate":
+            row["verdict"] = "better"
+    assert "only what semcont and other gain beyond aug, their control arm, is their own" in notes.notes(result)
+
+
+def test_one_arm_without_a_number_says_why():
+    result = example(arms=["plain"])
+    first = "The flip rate of plain could not be computed: no twin was answered."
+    for row in result["headline"]:
+        if row["metric"] == "flip_rate":
+            row |= {"value": None, "reason": "no twin was answered"}
+    assert sentences.verdict(result)[0] == first
+    result["headline"] = [row for row in result["headline"] if row["metric"] != "flip_rate"]
+    assert sentences.verdict(result)[0] == "The flip rate of plain could not be computed."
+    result["failed"] = [{"arm": "plain", "seed": 0, "analyzer": "counterfactual_flips", "reason": "no twins"}]
+    assert sentences.verdict(result)[0] == "The flip rate of plain could not be computed: no twins."
+    result["reliance"] = {"metric": "gap", "attribute": "", "attribute_words": ""}
+    result["headline"] = [row for row in result["headline"] if row["metric"] != "gap"]
+    assert sentences.verdict(result)[0] == "The gap of plain could not be computed: the data name no attribute."
+
+
 def test_a_missing_control_arm_is_noted():
     result = example(arms=["plain", "semcont"])
-    assert any("aug, the control arm of semcont, is missing" in n for n in notes.notes(result))
+    missing = "aug, the control arm of semcont, is missing: what semcont adds of its own cannot be told"
+    assert missing in notes.notes(result)
+    result["arms"][0]["control"] = "aug"
+    more = "the control arm of plain and semcont, is missing: what plain and semcont add of their own cannot be told"
+    assert f"aug, {more}" in notes.notes(result)
 
 
 @pytest.mark.parametrize(

@@ -478,7 +478,7 @@ def test_a_model_for_gray_images_is_refused(stored):
 
 def test_a_target_that_is_missing_fails_before_anything_is_trained(stored, monkeypatch):
     monkeypatch.setattr(_transfer, "fit", None)
-    with pytest.raises(UnknownName, match="no dataset 'nowhere'"):
+    with pytest.raises(UnknownName, match="no folder or dataset 'nowhere'"):
         transfer(Subject(Net(), tiny()), to=(stored(tiny()), "nowhere"))
     # Stored with a gap the table would be taken for complete later; as a failure it is tried again.
     failed = bk.audit(Net(), tiny(), analyzers={"transfer": {"to": ["nowhere"]}}, device="cpu").failed

@@ -345,6 +345,8 @@ def test_a_label_of_no_noun_lists_what_is_near(wordnet):
 def test_a_mapping_of_a_label_that_is_none_is_refused():
     with pytest.raises(SpecError, match="the mapping names 'rai', which is no class; nearest: ray"):
         synsets_of(["ray", "crab"], "cifar100", {"rai": "ray.n.07"})
+    with pytest.raises(SpecError, match=r"mapping names 'oak', which is no class; the first classes are ray, crab$"):
+        synsets_of(["ray", "crab"], "cifar100", {"oak": "ray.n.07"})
     with pytest.raises(SpecError, match=r"no synset 'ray\.n\.17' in WordNet 3\.0; 'ray' has 7 nouns"):
         synsets_of(["ray"], "cifar100", {"ray": "ray.n.17"})
 

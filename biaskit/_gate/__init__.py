@@ -27,7 +27,7 @@ from biaskit.disk import disk_errors
 from biaskit.errors import DataError, SpecError, StoreError
 from biaskit.policy import METRICS, Policy, Rule
 from biaskit.specs import check_card, read_toml
-from biaskit.telling.gate import job_summary, junit
+from biaskit.telling.gate import job_summary, junit, summary
 from biaskit.telling.stored import SCHEMA
 
 __all__ = ["EXIT_CODES", "FILES", "Gate", "gate"]
@@ -60,8 +60,8 @@ class Gate:
     Attributes
     ----------
     result : dict
-        ``verdict``, ``exit_code``, ``folder``, ``baseline``, ``policy``, ``data``, ``notes``, and ``rules``: a row
-        per rule with its number, interval, limit and ``result``.
+        ``verdict``, ``exit_code``, ``folder``, ``baseline``, ``policy``, ``summary`` (the outcome in a sentence),
+        ``data``, ``notes``, and ``rules``: a row per rule with its number, interval, limit and ``result``.
     """
 
     result: dict[str, Any]
@@ -158,7 +158,7 @@ def gate(folder: str | Path, policy: str | Path | Mapping[str, Any], *, baseline
     rules = _policy(policy)
     evidence = Evidence(folder)
     other = Evidence(baseline) if baseline is not None else None
-    rows = [_row(rule, rules, evidence, other) for rule in rules.rule]
+    rows = [_named(rule, rules, evidence, other) for rule in rules.rule]
     results = {row["result"] for row in rows}
     verdict = next(word for word in ("fail", "inconclusive", "pass") if word in results)
     notes = []
@@ -173,7 +173,7 @@ def gate(folder: str | Path, policy: str | Path | Mapping[str, Any], *, baseline
             "folder": str(folder),
             "baseline": str(baseline) if baseline is not None else None,
             "policy": rules.name,
-            "summary": rules.summary,
+            "summary": summary({"rules": rows}),
             "data": str(evidence.result.get("data", {}).get("name", "")),
             "rules": rows,
             "notes": notes,
@@ -185,6 +185,14 @@ def _policy(given: str | Path | Mapping[str, Any]) -> Policy:
     if isinstance(given, Mapping):
         return check_card(Policy, given, "policy")  # type: ignore[no-any-return]
     return check_card(Policy, read_toml(Path(given)), str(given))  # type: ignore[no-any-return]
+
+
+def _named(rule: Rule, policy: Policy, evidence: Evidence, baseline: Evidence | None) -> dict[str, Any]:
+    """One rule judged; what is wrong with it is said with its name."""
+    try:
+        return _row(rule, policy, evidence, baseline)
+    except SpecError as error:
+        raise SpecError(f"{rule.told}: {error}") from None
 
 
 def _row(rule: Rule, policy: Policy, evidence: Evidence, baseline: Evidence | None) -> dict[str, Any]:
@@ -250,19 +258,19 @@ def _against(rule: Rule, evidence: Evidence, baseline: Evidence | None, arm: str
     if rule.against != _BASELINE:
         other = one_of(rule.against, evidence.arms, f'arm in {evidence.folder} to compare with ("baseline" apart):')
         if other == arm:
-            raise SpecError(f"{rule.called}: {arm} is compared with itself")
+            raise SpecError(f"{arm} is compared with itself")
         return evidence.answers(other)
     if baseline is None:
-        raise SpecError(f"{rule.called} compares with a baseline; name its folder with --baseline")
+        raise SpecError("it compares with a baseline; name its folder with --baseline")
     for one in (evidence, baseline):
         if one.kind == "score":
             raise DataError(
-                f"{rule.called}: {one.folder} holds counts and no answer to a single image, and a difference is paired "
+                f"{rule.told}: {one.folder} holds counts and no answer to a single image, and a difference is paired "
                 "image by image; give two audits of the same images"
             )
     if not evidence.fingerprint or evidence.fingerprint != baseline.fingerprint:
         raise DataError(
-            f"{rule.called}: {evidence.folder} and {baseline.folder} are about other data (fingerprints "
+            f"{rule.told}: {evidence.folder} and {baseline.folder} are about other data (fingerprints "
             f"{evidence.fingerprint[:8] or 'unknown'} and {baseline.fingerprint[:8] or 'unknown'}); a difference is "
             "paired on the same images: audit both models on one data set"
         )
@@ -279,8 +287,7 @@ def _of_analyzer(rule: Rule, evidence: Evidence, arm: str, min_n: int) -> tuple[
     ran = {one["analyzer"]: one for one in evidence.result.get("analyses", [])}
     if name not in ran:
         raise SpecError(
-            f"{rule.called}: {name} was not run; it ran {', '.join(ran) or 'no analyzer'}: audit again with "
-            f"--analyzers {name}"
+            f"{name} was not run; it ran {', '.join(ran) or 'no analyzer'}: audit again with --analyzers {name}"
         )
     columns = {one["name"]: one for one in ran[name]["columns"]}
     measures = {key: one for key, one in columns.items() if one["measure"]}
@@ -296,7 +303,7 @@ def _of_analyzer(rule: Rule, evidence: Evidence, arm: str, min_n: int) -> tuple[
         return undefined(f"{rule.column} is undefined there", n), unit, seeds
     if low is None or high is None:
         raise SpecError(
-            f"{rule.called}: {rule.measured} has no interval here, so no limit can be held against it; take a measure "
+            f"{rule.measured} has no interval here, so no limit can be held against it; take a measure "
             "that has one, or an arm over several seeds (biaskit compare)"
         )
     return Finding(float(value), float(low), float(high), n, what), unit, seeds
@@ -311,15 +318,13 @@ def _one_row(rule: Rule, rows: list[dict[str, Any]], keys: list[str]) -> dict[st
         left = [row for row in left if _same(row[key], wanted)]
         if not left:
             one_of(str(wanted), listed, f"{key} in {rule.analyzer}")
-            raise SpecError(f"{rule.called}: no row of {rule.analyzer} has {key} = {wanted}")
+            raise SpecError(f"no row of {rule.analyzer} has {key} = {wanted}")
     if len(left) == 1:
         return left[0]
     several = {key: list(dict.fromkeys(str(row[key]) for row in left)) for key in keys}
     open_keys = [f"{key} ({', '.join(values[:4])}{', ...' if values[4:] else ''})" for key, values in several.items()
                  if len(values) > 1]  # fmt: skip
-    raise SpecError(
-        f"{rule.called}: {rule.analyzer} has {len(left)} such rows; where has to say which: {', '.join(open_keys)}"
-    )
+    raise SpecError(f"{rule.analyzer} has {len(left)} such rows; where has to say which: {', '.join(open_keys)}")
 
 
 def _same(found: Any, wanted: Any) -> bool:

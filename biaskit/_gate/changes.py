@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import numpy.typing as npt
 
 from biaskit import stats
 from biaskit._gate.answers import Answers
-from biaskit._gate.disparities import sides_of
+from biaskit._gate.disparities import no_gap, sides_of
 from biaskit._gate.levels import Finding, default_by, flips_of, no_group, undefined
 from biaskit.errors import DataError, SpecError
 from biaskit.policy import Rule
@@ -18,6 +20,8 @@ __all__ = ["change"]
 Floats = npt.NDArray[np.float64]
 
 _IDENTICAL = "identical answers to every image"
+#: A gap within this of 0 is one of 0: sums of shares, rounded.
+_ROUNDING = 1e-12
 
 
 def change(rule: Rule, now: Answers, before: Answers, min_n: int) -> Finding:
@@ -51,7 +55,7 @@ def change(rule: Rule, now: Answers, before: Answers, min_n: int) -> Finding:
     else:
         same = np.array_equal(now.rows, before.rows)
     if not same or not np.array_equal(now.codes["label"], before.codes["label"]):
-        raise DataError(f"{rule.called}: {now.name} and {before.name} answer other images; a difference needs the same")
+        raise DataError(f"{rule.told}: {now.name} and {before.name} answer other images; a difference needs the same")
     now, before = now.where(rule.where), before.where(rule.where)
     if rule.metric == "average_accuracy":
         return _average(now, before, min_n)
@@ -73,11 +77,21 @@ def _told(d: stats.Difference, what: str = "", notes: tuple[str, ...] = ()) -> F
 
 
 def _difference(
-    now: Answers, before: Answers, rows: npt.NDArray[np.bool_], c: Floats | None, strata: npt.NDArray[np.int64]
+    now: Answers,
+    before: Answers,
+    rows: npt.NDArray[np.bool_],
+    c: Floats | None,
+    strata: npt.NDArray[np.int64],
+    *,
+    turned: bool = False,
 ) -> stats.Difference:
-    """Of a linear metric over some rows, c and strata being theirs."""
+    """Of a linear metric over some rows, c and strata being theirs.
+
+    Turned, right is wrong before: where c sums to 0, as of a gap, that gives now plus before.
+    """
     answers = before.answers[:, rows], now.answers[:, rows]
     x = before.correct[:, rows], now.correct[:, rows]
+    x = (1.0 - x[0], x[1]) if turned else x
     return stats.difference(*x, c, strata, before.seeds, now.seeds, predictions=answers)
 
 
@@ -129,7 +143,7 @@ def _every_group(rule: Rule, each: list[stats.Difference], names: list[str], not
 
 
 def _gap(rule: Rule, now: Answers, before: Answers, min_n: int) -> Finding:
-    """How much larger the gap is: of two sides that keep their order, the difference of the signed gaps."""
+    """How much larger the gap is, whatever its sign was and is: ``|b| - |a|`` of the signed gaps before and now."""
     sides, names, notes = sides_of(rule, now, min_n)
     labels, shape = now.codes["label"], (len(now.labels), len(names))
     inside = sides >= 0
@@ -139,26 +153,56 @@ def _gap(rule: Rule, now: Answers, before: Answers, min_n: int) -> Finding:
     used = np.flatnonzero(share.any(axis=0))
     images = int(n[share > 0].sum())
     if not len(used):
-        return undefined("no label has images of every side", images, notes)
+        return no_gap(n, min_n, images, notes)
     if len(used) > 2:
         attribute = rule.attribute or now.attribute
         raise SpecError(
-            f"{rule.called}: a gap between more than two values has no interval of its change; take "
+            f"a gap between more than two values has no interval of its change; take "
             f'metric = "max_min_gap" with by = ["{attribute}"]'
         )
     inside &= share[labels, sides] > 0
     c = (share[labels, sides] / np.maximum(n[labels, sides], 1) * np.where(sides == used[0], 1, -1))[inside]
-    d = _difference(now, before, inside, c, (labels * shape[1] + sides)[inside])
-    what = f"{names[used[0]]} - {names[used[1]]}"
+    strata = (labels * shape[1] + sides)[inside]
+    d = _difference(now, before, inside, c, strata)
     if d.reason:
         return undefined(d.reason, images, notes)
-    if d.a * d.b < 0:
-        value = abs(d.b) - abs(d.a)
-        return Finding(value, np.nan, np.nan, images, what, notes, "the gap changed sign")
-    if d.a + d.b >= 0:
-        return _told(d, what, notes)
-    found = _told(d, f"{names[used[1]]} - {names[used[0]]}", notes)
-    return Finding(-found.value, -found.high, -found.low, found.n, found.what, found.notes)
+    total = _difference(now, before, inside, c, strata, turned=True)
+    low, high = _size_interval(d, total)
+    ahead = d.b if abs(d.b) > _ROUNDING else d.a
+    first, second = (used[0], used[1]) if ahead >= 0 else (used[1], used[0])
+    if min(abs(d.a), abs(d.b)) > _ROUNDING and d.a * d.b < 0:
+        notes += (f"the gap changed sign: before it was {names[second]} - {names[first]}",)
+    told = _told(d, f"{names[first]} - {names[second]}", notes)
+    return dataclasses.replace(told, value=abs(d.b) - abs(d.a), low=max(low, -1.0), high=min(high, 1.0))
+
+
+def _size_interval(difference: stats.Difference, total: stats.Difference) -> tuple[float, float]:
+    """The 95 % interval of ``|b| - |a|`` from the differences that estimate ``u = b - a`` and ``v = b + a``.
+
+    Since ``b^2 - a^2 = u v`` and ``|a| + |b| = max(|u|, |v|)``, ``|b| - |a| = sign(u v) min(|u|, |v|)``, which is
+    ``f = max(min(u, v), -max(u, v))``: u or -u where the gap keeps its sign, v or -v where it changes. f of all u and
+    v from two intervals lies between its values at the corners, for it is monotone in each while the other stays.
+
+    Either end may err 2.5 % of the time. Where the intervals say which of |u| and |v| is the smaller, f is that one
+    up to its sign, and its own interval will do. Where they do not, a or b may be 0 and |u| = |v|: f is missed where
+    both intervals lie on its far side from 0, or where one of the two lies on the near side, so each interval is
+    allowed half of the error.
+    """
+    u, v = difference.interval(0.025), total.interval(0.025)
+    if _farthest(u) <= _nearest(v):
+        u = difference.interval(0.05)
+    elif _farthest(v) <= _nearest(u):
+        v = total.interval(0.05)
+    corners = [max(min(one, other), -max(one, other)) for one in u for other in v]
+    return min(corners), max(corners)
+
+
+def _farthest(ends: tuple[float, float]) -> float:
+    return max(-ends[0], ends[1])
+
+
+def _nearest(ends: tuple[float, float]) -> float:
+    return max(ends[0], -ends[1], 0.0)
 
 
 def _flips(rule: Rule, now: Answers, before: Answers, min_n: int) -> Finding:

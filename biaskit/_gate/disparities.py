@@ -13,7 +13,7 @@ from biaskit._gate.levels import TAIL, Finding, Rates, default_by, no_group, rat
 from biaskit.errors import SpecError
 from biaskit.policy import Rule
 
-__all__ = ["gap", "max_min_gap", "parity", "sides_of"]
+__all__ = ["gap", "max_min_gap", "no_gap", "parity", "sides_of"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -52,17 +52,25 @@ def gap(rule: Rule, answers: Answers, min_n: int) -> Finding:
         right = np.bincount(cells, weights * answers.correct[0, kept], minlength=n.size).reshape(shape)
         found = stats.attribute_gap(right.astype(np.int64), n)
         if found.reason:
-            return undefined(found.reason, images, notes)
+            return no_gap(n, min_n, images, notes, found.reason)
         value, low, high, pair = found.estimate, found.low, found.high, found.values
     else:
         if not len(used):
-            return undefined("no label has images of every side", images, notes)
+            return no_gap(n, min_n, images, notes)
         value, low, high, pair = _gap_over_seeds(answers, sides, share, n, used)
     first, second = names[pair[0]], names[pair[1]]
     what = f"{first} - {second}" if value >= 0 else f"{second} - {first}"
     # Its size, whichever side is the better one: an interval over 0 holds sizes from 0 on.
     size = (low, high) if low >= 0 else (-high, -low) if high <= 0 else (0.0, max(-low, high))
     return Finding(abs(value), size[0], size[1], images, what, notes)
+
+
+def no_gap(n: Ints, min_n: int, images: int, notes: tuple[str, ...], reason: str = "") -> Finding:
+    """No label has both sides, n being (labels, sides): because small ones were left out, or of itself."""
+    if notes:
+        kept = "no label has {} images or more on every side" if n.any() else "no group has {} images or more"
+        return undefined(kept.format(min_n), images, notes)
+    return undefined(reason or "no label has images of every side", images)
 
 
 def sides_of(rule: Rule, answers: Answers, min_n: int) -> tuple[Ints, list[str], tuple[str, ...]]:
@@ -73,7 +81,7 @@ def sides_of(rule: Rule, answers: Answers, min_n: int) -> tuple[Ints, list[str],
     """
     attribute = rule.attribute or answers.attribute
     if not attribute:
-        raise SpecError(f"{rule.called}: gap needs an attribute; there are {', '.join(answers.attributes) or 'none'}")
+        raise SpecError(f"gap needs an attribute; there are {', '.join(answers.attributes) or 'none'}")
     names = list(answers.attributes[one_of(attribute, answers.attributes, "attribute")])
     codes, labels = answers.codes[attribute], answers.codes["label"]
     own = answers.follows.get(attribute)
@@ -115,7 +123,7 @@ def _gap_over_seeds(
 def parity(rule: Rule, answers: Answers, min_n: int) -> Finding:
     by = rule.by or list(answers.group_by)
     if not by or "label" in by:
-        raise SpecError(f"{rule.called}: {rule.metric} compares the values of attributes; name some of them in by")
+        raise SpecError(f"{rule.metric} compares the values of attributes; name some of them in by")
     groups = answers.groups(by, min_n)
     if len(groups) < 2:
         return no_group(groups, min_n, least=2)

@@ -187,11 +187,11 @@ def flips_of(rule: Rule, answers: Answers) -> tuple[Floats, Ints]:
     attribute = rule.attribute or answers.attribute
     twins = answers.twins
     if twins is None or not attribute:
-        raise SpecError(f"{rule.called}: these data have no twins, so they have no flip rate; gate on a gap instead")
+        raise SpecError("these data have no twins, so they have no flip rate; gate on a gap instead")
     one_of(attribute, answers.attributes, "attribute")
     swapped = twins.codes[attribute] != answers.codes[attribute][twins.of]
     if not swapped.any() and len(swapped):
-        raise SpecError(f"{rule.called}: no twin differs in {attribute}; there are twins of another attribute only")
+        raise SpecError(f"no twin differs in {attribute}; there are twins of another attribute only")
     of = twins.of[swapped]
     return np.asarray(answers.answers[:, of] != twins.answers[:, swapped], np.float64), of
 

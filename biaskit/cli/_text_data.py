@@ -94,7 +94,7 @@ def _association(result: Row) -> list[Line]:
         p = ASCII.p(row["p_holm"]).removeprefix("p ") if row["p_holm"] is not None else row["reason"]
         rows.append([row["attribute"], row["split"], ASCII.count(row["n"]), value, between, p])
     rest = len(result["association"]) - len(rows)
-    head = ["goes with the label", "split", "n", "Cramer's V", "95 % each", "p, Holm"]
+    head = ["goes with the label", "split", "n", "Cramer's V, corrected", "95 % each", "p, Holm"]
     return _grid(head, rows, "llrrll", rest) if rows else []
 
 

@@ -39,8 +39,8 @@ def audit(
     model: Annotated[
         str,
         typer.Argument(
-            help="A run's folder, a checkpoint of ours, torchvision:NAME[@WEIGHTS], timm:NAME, package.module:factory, "
-            "or a .pt2, TorchScript or ONNX file."
+            help="A run's folder or its name in biaskit runs list, a checkpoint of ours, torchvision:NAME[@WEIGHTS], "
+            "timm:NAME, package.module:factory, or a .pt2, TorchScript or ONNX file."
         ),
     ],
     on: On = None,
@@ -75,7 +75,7 @@ def audit(
 ) -> None:
     """Measure any model on any images: what its answers lean on, group by group."""
     from biaskit._asked import analyzer_options, with_options
-    from biaskit._audit import DEFAULT_ANALYZERS, resolve_analyzers
+    from biaskit._audit import DEFAULT_ANALYZERS, applicable, resolve_analyzers
     from biaskit._audit import audit as run_audit
     from biaskit._build import DEFAULT
     from biaskit._train import machine
@@ -100,6 +100,8 @@ def audit(
     data = open_data(
         DEFAULT if on is None else on, split=split, attributes=attributes, drop=drop, skip_corrupt=skip_corrupt, **sizes
     )
+    if not analyzers:
+        wanted = with_options(applicable(data), options)
     opened = fit_model(found, data, size=size, **numbers, labels=labels, name=name, read=read)
     test = len(data.rows("test"))
     told = visible(f"{opened.name} on {data.name}")

@@ -70,7 +70,7 @@ def build(
 
 
 def contingency_lines(dataset: Any) -> list[str]:
-    """Images per split and value of each grouping attribute, with Cramer's V."""
+    """Images per split and value of each grouping attribute, with Cramer's V, bias-corrected."""
     from biaskit.describe import association
 
     lines = []
@@ -78,12 +78,16 @@ def contingency_lines(dataset: Any) -> list[str]:
         found = association(dataset)
         values = list(dataset.table[attribute].cat.categories)
         width = max(9, *(len(value) + 2 for value in values))
-        lines.append(f"{'split':<8}" + "".join(f"{value:>{width}}" for value in values) + f"{'total':>9}    Cramer's V")
+        lines.append(
+            f"{'split':<8}"
+            + "".join(f"{value:>{width}}" for value in values)
+            + f"{'total':>9}    Cramer's V, bias-corrected"
+        )
         for row in found[found["attribute"] == attribute].itertuples():
             part = dataset.table.iloc[dataset.rows(row.split)]
             counts = part[attribute].value_counts(sort=False)
             p = "p < 0.001" if row.p < 0.001 else f"p {row.p:.2f}"
-            strength = f"{row.v:>12.3f}   {p}" if row.v == row.v else "   undefined: one value only"
+            strength = f"{row.v:>12.3f}   {p}" if row.v == row.v else f"   undefined: {row.reason}"
             lines.append(
                 f"{row.split:<8}"
                 + "".join(f"{counts[value]:>{width},}" for value in values)

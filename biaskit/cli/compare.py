@@ -58,8 +58,8 @@ def compare(
     from biaskit.output import FILES
     from biaskit.recipes import bind_arms
 
-    data = load(on) if on else build(DEFAULT)
     numbers = parse_seeds(seeds)
+    data = load(on) if on else build(DEFAULT)
     total = len(arms) * (numbers if isinstance(numbers, int) else len(numbers))
     if out:
         check_replaceable(Path(out), FILES)
@@ -102,13 +102,15 @@ def compare(
 
 
 def parse_seeds(text: str) -> int | list[int]:
-    """``5`` or ``0,1,2``."""
+    """``5`` or ``0,1,2``, checked before anything is read or trained."""
+    from biaskit._compare import seed_list
     from biaskit.errors import SpecError
 
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
         raise SpecError(f"--seeds {text!r} is neither a number nor a list such as 0,1,2") from None
+    seed_list(numbers if "," in text else numbers[0])
     return numbers[0] if "," not in text else numbers
 
 

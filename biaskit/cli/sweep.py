@@ -61,8 +61,8 @@ def sweep(
     if len(param) > 1:
         raise SpecError("--param is given twice: a sweep changes one option; fix the other with --set, or repeat it")
     key, values = parse_param(param[0])
-    data = load(on) if on else build(DEFAULT)
     numbers = parse_seeds(seeds)
+    data = load(on) if on else build(DEFAULT)
     if out:
         check_replaceable(Path(out), FILES)
     arms = swept_arms(recipe, key, values, data, analyzer_options(set or ())[0])

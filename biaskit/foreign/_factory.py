@@ -56,7 +56,7 @@ def made_by(spec: str, weights: Path | None, *, trust_pickle: bool) -> Found:
     if weights is not None:
         fit_weights(made, read_weights(weights, trust_pickle=trust_pickle), weights)
         origin = f"the model is made by {spec}, its weights are {weights.name}"
-    return Found(made, name.rpartition(".")[2], origin, channels=first_channels(made))
+    return Found(made, spec, origin, "factory", channels=first_channels(made))
 
 
 @contextmanager

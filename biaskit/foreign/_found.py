@@ -23,6 +23,8 @@ class Found:
         What it is called in a report.
     origin : str
         Where its weights come from, as a sentence.
+    kind : str
+        What it is: ``"torchvision"``, ``"ONNX"``, ...
     classes : tuple of str, optional
         The names of its outputs, where they are known.
     channels : int, optional
@@ -52,6 +54,7 @@ class Found:
     net: nn.Module
     name: str
     origin: str
+    kind: str
     classes: tuple[str, ...] | None = None
     channels: int | None = None
     size: tuple[int, int] | None = None

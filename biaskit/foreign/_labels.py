@@ -69,7 +69,8 @@ def label_places(
     if outputs != len(labels):
         few = "one output; a model of two labels needs two logits" if outputs == 1 else f"{outputs:,} outputs"
         raise DataError(f"the data has {len(labels)} labels ({_some(labels)}), the model {few}; {REMEDY}")
-    return [[place] for place in range(outputs)], f"the model's outputs are the labels in this order: {_some(labels)}"
+    said = f"the model's outputs are the labels in this order: {_some(labels)}"
+    return [[place] for place in range(outputs)], f"{said}; if not, say so with --labels map.csv (columns model,label)"
 
 
 def read_label_map(path: str | Path) -> list[tuple[str, str]]:

@@ -82,6 +82,7 @@ def onnx_file(path: Path) -> Found:
         InBatches(net, batch) if batch is not None else net,
         path.stem,
         f"{path.name} is run by onnxruntime {onnxruntime.__version__} on the CPU",
+        "ONNX",
         channels=channels,
         size=size,
         source="the ONNX model takes no other",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,14 +28,14 @@ from biaskit.foreign._timm import timm_model
 from biaskit.foreign._torchvision import torchvision_model
 from biaskit.images import MOST_SIDE
 from biaskit.rng import scoped
-from biaskit.runs import Run
+from biaskit.runs import Run, find_run
 from biaskit.subject import one_tensor
 
 __all__ = ["ForeignModel", "find_model", "fit_model", "open_model", "preparation"]
 
 FORMS = (
-    "a run's folder, a .safetensors checkpoint of biaskit, torchvision:NAME[@WEIGHTS], timm:NAME, "
-    "package.module:factory, a .pt2, .pt or .onnx file"
+    "a run's folder or its name in biaskit runs list, a .safetensors checkpoint of biaskit, "
+    "torchvision:NAME[@WEIGHTS], timm:NAME, package.module:factory, a .pt2, .pt or .onnx file"
 )
 #: Images that show how many outputs a model has, and of what kind they are.
 _PROBED = 4
@@ -55,6 +56,10 @@ class ForeignModel:
         What was assumed of weights, sizes, normalization and labels; an audit prints all of it.
     digest : str
         SHA-256 of the weights, of how images reach them, and of the map of labels.
+    facts : mapping
+        The parts of the digest one by one, for the record: ``kind``, ``weights`` (SHA-256), ``size`` of the images that
+        reach the network, ``scaled``, ``cut``, ``interpolation``, ``channels``, ``mean``, ``std``, ``outputs``
+        (logits or probabilities) and ``labels`` (SHA-256 of which outputs stand for which label).
     run : Run, optional
         The run of ours that it is, as it was trained.
     """
@@ -63,6 +68,7 @@ class ForeignModel:
     name: str
     assumptions: tuple[str, ...]
     digest: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
     run: Run | None = None
 
     def __repr__(self) -> str:
@@ -86,8 +92,9 @@ def open_model(
     Parameters
     ----------
     spec : str or path
-        A run's folder; a ``.safetensors`` checkpoint of biaskit; ``torchvision:NAME[@WEIGHTS]``; ``timm:NAME``;
-        ``package.module:factory``; a program of ``torch.export`` (``.pt2``), TorchScript (``.pt``) or ONNX file.
+        A run's folder, or its name in ``biaskit runs list``; a ``.safetensors`` checkpoint of biaskit;
+        ``torchvision:NAME[@WEIGHTS]``; ``timm:NAME``; ``package.module:factory``; a program of ``torch.export``
+        (``.pt2``), TorchScript (``.pt``) or ONNX file.
     dataset : Dataset
         Its image size and labels are what the model is fitted to.
     weights : path, optional
@@ -125,7 +132,7 @@ def open_model(
     --------
     >>> from biaskit import testing
     >>> opened = open_model("biaskit.testing:constant", dataset=testing.tiny())
-    >>> opened.assumptions[-1]
+    >>> opened.assumptions[-1].partition(";")[0]
     "the model's outputs are the labels in this order: left, right"
     """
     found = find_model(spec, weights=weights, trust_pickle=trust_pickle)
@@ -135,6 +142,8 @@ def open_model(
 def find_model(spec: str | Path, *, weights: str | Path | None = None, trust_pickle: bool = False) -> Found:
     """The network that a spec names, before it is fitted to a data set; parameters as in :func:`open_model`."""
     text, path = str(spec), Path(spec).expanduser()
+    if not path.exists():
+        path = find_run(text) or path
     file = Path(weights).expanduser() if weights is not None else None
     if path.exists():
         if file is not None:
@@ -178,12 +187,14 @@ def fit_model(
     module = OnPixels(
         found.net, prepare, places, outputs=outputs, probabilities=probabilities, gradients=found.gradients
     )
+    weights = found.digest or _of_tensors(found.net)
     plain = repr(prepare) == repr(Preparation()) and module.member is None and not probabilities
     return ForeignModel(
         module.eval(),
         name or found.name,
         (found.origin, *said, matched),
-        _digest(found, prepare, places, probabilities),
+        _digest(weights, prepare, places, probabilities),
+        _facts(found, weights, prepare, dataset, places, probabilities),
         found.run if plain else None,
     )
 
@@ -208,7 +219,11 @@ def _file(path: Path, *, trust_pickle: bool) -> Found:
             f"package.module:factory, with --weights {path}"
         )
     return Found(
-        content, path.stem, f"{path.name} is a pickled module, as you trust it", channels=first_channels(content)
+        content,
+        path.stem,
+        f"{path.name} is a pickled module, as you trust it",
+        "pickle",
+        channels=first_channels(content),
     )
 
 
@@ -339,10 +354,37 @@ def _are_probabilities(answers: Tensor) -> bool:
     return bool((answers >= 0).all()) and bool(((answers.double().sum(dim=1) - 1).abs() < 1e-3).all())
 
 
-def _digest(found: Found, prepare: Preparation, places: Sequence[Sequence[int]], probabilities: bool) -> str:
+def _digest(weights: str, prepare: Preparation, places: Sequence[Sequence[int]], probabilities: bool) -> str:
     digest = hashlib.sha256(repr((repr(prepare), [list(one) for one in places], probabilities)).encode())
-    digest.update((found.digest or _of_tensors(found.net)).encode())
+    digest.update(weights.encode())
     return digest.hexdigest()
+
+
+def _facts(
+    found: Found,
+    weights: str,
+    prepare: Preparation,
+    dataset: Dataset,
+    places: Sequence[Sequence[int]],
+    probabilities: bool,
+) -> dict[str, Any]:
+    """What the digest is made of, each by its name: two records that differ say in what."""
+    cut, scaled = prepare.cut, prepare.scaled
+    mean, std = (None if one is None else one.flatten().tolist() for one in (prepare.mean, prepare.std))
+    named = repr([(label, list(place)) for label, place in zip(dataset.classes, places, strict=True)])
+    return {
+        "kind": found.kind,
+        "weights": weights,
+        "size": list(cut[2:] if cut is not None else scaled or dataset.images.shape[1:]),
+        "scaled": None if scaled is None else list(scaled),
+        "cut": None if cut is None else list(cut),
+        "interpolation": None if scaled is None else prepare.interpolation,
+        "channels": prepare.channels,
+        "mean": mean,
+        "std": std,
+        "outputs": "probabilities" if probabilities else "logits",
+        "labels": hashlib.sha256(named.encode()).hexdigest(),
+    }
 
 
 def _of_tensors(net: nn.Module) -> str:

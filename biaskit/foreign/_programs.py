@@ -97,6 +97,7 @@ def exported(path: Path, *, trust_pickle: bool) -> Found:
         InBatches(whole, batch) if batch is not None else whole,
         path.stem,
         f"{path.name} is a program of torch.export",
+        "torch.export",
         channels=channels,
         size=size,
         source="the program takes no other",
@@ -118,7 +119,8 @@ def scripted(path: Path) -> Found:
             net: nn.Module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError, OSError) as error:
         raise DataError(f"{path}: not a readable TorchScript file ({_last_line(error)})") from None
-    return Found(net, path.stem, f"{path.name} is TorchScript", channels=first_channels(net), digest=sha256(path))
+    origin, channels = f"{path.name} is TorchScript", first_channels(net)
+    return Found(net, path.stem, origin, "TorchScript", channels=channels, digest=sha256(path))
 
 
 @contextmanager

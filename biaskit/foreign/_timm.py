@@ -63,6 +63,7 @@ def timm_model(name: str, weights: Path | None, *, trust_pickle: bool) -> Found:
         net,
         name,
         f"the weights are {tag} of timm" if weights is None else f"the weights are {weights.name}",
+        "timm",
         classes=_classes(timm, net) if weights is None else None,
         channels=channels,
         size=(height, width),

@@ -63,6 +63,7 @@ def torchvision_model(spec: str, weights: Path | None, *, trust_pickle: bool) ->
         net,
         name,
         origin,
+        "torchvision",
         classes=tuple(described.meta.get("categories", ())) if said else None,
         channels=3,
         size=(how.crop_size[0], how.crop_size[0]),

@@ -12,6 +12,7 @@ from pathlib import Path
 from biaskit.data import Dataset
 from biaskit.disk import new_folder, open_dataset
 from biaskit.errors import DataError, SpecError, nearest
+from biaskit.home import home
 from biaskit.images import MOST_SIDE
 from biaskit.layouts import _companion, _domainbed, _imagefolder, _lff, _parquet, _wilds
 from biaskit.layouts._assemble import assembled
@@ -123,9 +124,11 @@ def open_data(
         raise SpecError("no data set is named: expected a name, or a folder of images")
     path = Path(where).expanduser()
     built = not path.exists() or (path / "card.toml").is_file() or path.suffix == ".toml"
-    if built or str(where).replace("-", "_") in {name.replace("-", "_") for name in card_names("dataset")}:
+    shipped = str(where).replace("-", "_") in {name.replace("-", "_") for name in card_names("dataset")}
+    if built or shipped:
         told = [name for name, value in given.items() if value is not None]
-        if told and built:
+        named_one = path.exists() or shipped or (home() / "data" / str(where) / "card.toml").is_file()
+        if told and built and named_one:
             what = f"{where} was built by biaskit" if path.exists() else f"there is no folder {where}"
             raise SpecError(f"{what}; leave {told[0]} out, which is for folders of images")
         # A door upwards: names are those of stored and of shipped sets, which are built when they are asked for.

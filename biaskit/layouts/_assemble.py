@@ -40,7 +40,7 @@ def assembled(
     if "label" not in listing.table:
         raise DataError(
             f"{listing.root} has no labels: expected a folder for each of two classes or more, or a table with a "
-            "column label; name another column with label"
+            "column label or y; another column is named by label of open_data, or --label of biaskit convert"
         )
     if size is not None and (listing.masks is not None or listing.concepts is not None):
         note = f"the masks and concepts of {listing.root} were left out: they do not fit images resized to {size}"
@@ -169,7 +169,7 @@ def _filled(listing: Listing, *, drop: bool) -> Listing:
         if not drop:
             raise DataError(
                 f"{name} is empty for {len(keys):,} images of {listing.root} ({named(keys)}); "
-                "fill it in, or give drop to leave them out"
+                "fill it in, or give drop (--drop on the command line) to leave them out"
             )
         left_out.update(dict.fromkeys(keys, f"{name} is empty"))
         keep &= ~empty

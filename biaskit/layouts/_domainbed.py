@@ -19,20 +19,38 @@ _IMAGES = "images"
 
 
 def fits(tree: Tree) -> bool:
-    """Whether every image lies two folders deep, and two domains or more have the same two classes or more."""
-    splits = [split_name(folder) for folder in tree.folders]
-    if any(path.count("/") != 2 for path in tree.images) or "train" in splits or all(splits):
+    """Whether every image lies two folders deep, and two domains or more have the same two classes or more.
+
+    They may all stand in one folder ``images``, as `write` puts them, with ``twin`` beside it.
+    """
+    paths = _below(tree)
+    if any(path.count("/") != 2 for path in paths):
         return False
     classes: dict[str, set[str]] = {}
-    for path in tree.images:
+    for path in paths:
         domain, name, _ = path.split("/")
         classes.setdefault(domain, set()).add(name)
-    first = classes[tree.folders[0]]
+    splits = [split_name(domain) for domain in classes]
+    if "train" in splits or all(splits):
+        return False
+    first = next(iter(classes.values()))
     return len(classes) > 1 and len(first) > 1 and all(one == first for one in classes.values())
 
 
+def _inside(tree: Tree) -> bool:
+    """Whether the domains stand in the folder that `write` makes for them."""
+    return _IMAGES in tree.folders and {*tree.folders} <= {_IMAGES, TWIN} and all("/" in one for one in tree.images)
+
+
+def _below(tree: Tree) -> list[str]:
+    """The path of every image from its domain on; those of the folder ``twin`` are no images of a domain."""
+    if not _inside(tree):
+        return list(tree.images)
+    return [path.removeprefix(f"{_IMAGES}/") for path in tree.images if path.startswith(f"{_IMAGES}/")]
+
+
 def read(tree: Tree, *, label: str | None = None, drop: bool = False) -> Listing:
-    """``root/DOMAIN/CLASS/1.png``; the domain is the attribute ``domain``.
+    """``root/DOMAIN/CLASS/1.png``, or ``root/images/DOMAIN/CLASS/1.png``; the domain is the attribute ``domain``.
 
     Raises
     ------
@@ -41,13 +59,19 @@ def read(tree: Tree, *, label: str | None = None, drop: bool = False) -> Listing
     """
     if label is not None:
         raise DataError(f"{tree.root} names labels in its folders; leave label out")
-    other = [path for path in tree.images if path.count("/") != 2]
+    paths = _below(tree)
+    start = f"{_IMAGES}/" if _inside(tree) else ""
+    other = [path for path in paths if path.count("/") != 2]
     if other:
-        raise DataError(f"{tree.root / other[0]} does not lie in DOMAIN/CLASS/; move it there, or out")
-    parts = [path.split("/") for path in tree.images]
+        raise DataError(f"{tree.root / (start + other[0])} does not lie in DOMAIN/CLASS/; move it there, or out")
+    parts = [path.split("/") for path in paths]
     table = pd.DataFrame({"label": [one[1] for one in parts], "domain": [one[0] for one in parts]}, dtype=object)
-    note = f"{tree.root} was read as DOMAIN/CLASS/, with the attribute domain"
-    return Listing(tree.root, "domainbed", tree.images, table, tuple(sorted(set(table["label"]))), notes=(note,))
+    notes = [f"{tree.root} was read as {start}DOMAIN/CLASS/, with the attribute domain"]
+    if len(paths) < len(tree.images):
+        left = len(tree.images) - len(paths)
+        notes.append(f"{left:,} images in {TWIN}/ were left out: nothing says which images they are copies of")
+    keys = [start + path for path in paths]
+    return Listing(tree.root, "domainbed", keys, table, tuple(sorted(set(table["label"]))), notes=tuple(notes))
 
 
 def write(dataset: Dataset, folder: Path, *, attribute: str | None = None) -> list[str]:

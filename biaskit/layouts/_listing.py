@@ -152,7 +152,8 @@ def agree(
     if (absent or without) and not drop:
         sides = {"lines without a file": absent, "files without a line": without}
         said = "; ".join(f"{side}: {len(found):,} ({named(found)})" for side, found in sides.items() if found)
-        raise DataError(f"{table} does not fit {root}: {said}; mend it, or give drop to leave them out")
+        remedy = "mend it, or give drop (--drop on the command line) to leave them out"
+        raise DataError(f"{table} does not fit {root}: {said}; {remedy}")
     left_out = dict.fromkeys(absent, f"named in {table}, not in {root}")
     return present & known, left_out | dict.fromkeys(without, f"has no line in {table}")
 

@@ -9,7 +9,7 @@ average of group rates, one model                      `wilson` on `kish`
 gap of two rates on different images, one model        `newcombe`
 two rates on the same images (twins, two models)       `bonett_price`, `mcnemar`
 does an attribute matter, one model                    `attribute_gap`, `attribute_test`, `label_tests`
-do two columns go together                             `association`
+do two columns go together                             `association`, `independence`
 what chance alone would show                           `noise_floor`
 worst group, largest gap, one model                    `worst_group`, `max_min_gap`
 largest difference of several rates (parity)           `largest_spread`
@@ -36,7 +36,7 @@ from biaskit.stats._arms import (
     log_ratio,
     seed_difference,
 )
-from biaskit.stats._association import Association, association
+from biaskit.stats._association import Association, association, independence
 from biaskit.stats._attribute import (
     ENOUGH,
     AttributeGap,
@@ -112,6 +112,7 @@ __all__ = [
     "holm",
     "image_coefficients",
     "images_needed",
+    "independence",
     "judge",
     "kish",
     "label_gaps",

@@ -11,7 +11,7 @@ from scipy.stats import chi2, random_table
 
 from biaskit.errors import DataError
 
-__all__ = ["Association", "association"]
+__all__ = ["Association", "association", "independence"]
 
 Floats = NDArray[np.float64]
 
@@ -94,10 +94,7 @@ def association(counts: ArrayLike, rng: np.random.Generator, draws: int = 1_999,
     >>> association([[50, 50]], np.random.default_rng(0)).reason
     'one value only'
     """
-    table = np.asarray(counts)
-    if table.ndim != 2 or (table < 0).any():
-        raise DataError(f"an association needs a table of counts; got shape {table.shape}")
-    table = table[table.sum(1) > 0][:, table.sum(0) > 0].astype(np.int64)
+    table = _filled(counts)
     n = int(table.sum())
     # The most that phi2 can be, less what chance gives; 0 where there are as many values as images.
     most = min(one - (one - 1) ** 2 / max(n - 1, 1) for one in table.shape) - 1
@@ -112,6 +109,44 @@ def association(counts: ArrayLike, rng: np.random.Generator, draws: int = 1_999,
     v, bottom, top = np.sqrt(np.clip([phi2 - chance, low, high], 0.0, most) / most).tolist()
     plain = float(np.sqrt(phi2 / (min(table.shape) - 1)))
     return Association(v, min(bottom, v), max(top, v), plain, _p(table, phi2, rng, draws), n)
+
+
+def independence(counts: ArrayLike, rng: np.random.Generator, draws: int = 1_999) -> float:
+    """p of independence of the rows and columns of a table of counts: that of `association`, without its interval.
+
+    Parameters
+    ----------
+    counts, rng, draws
+        As in `association`.
+
+    Returns
+    -------
+    float
+        NaN where a row or a column alone has all the images.
+
+    Raises
+    ------
+    DataError
+        No table, or counts below 0.
+
+    Examples
+    --------
+    >>> round(independence([[30, 20], [20, 30]], np.random.default_rng(0)), 4)  # chi2 = 4, one degree of freedom
+    0.0455
+    """
+    table = _filled(counts)
+    if min(table.shape) < 2:
+        return float("nan")
+    return _p(table, float(_phi2(table[None].astype(np.float64))[0]), rng, draws)
+
+
+def _filled(counts: ArrayLike) -> NDArray[np.int64]:
+    """The table without empty rows and columns."""
+    table = np.asarray(counts)
+    if table.ndim != 2 or (table < 0).any():
+        raise DataError(f"an association needs a table of counts; got shape {table.shape}")
+    filled: NDArray[np.int64] = table[table.sum(1) > 0][:, table.sum(0) > 0].astype(np.int64)
+    return filled
 
 
 def _phi2(tables: Floats) -> Floats:

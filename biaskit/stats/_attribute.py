@@ -344,6 +344,8 @@ def _table(correct: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.int64], NDArray
 
 
 def _why(size: NDArray[np.int64]) -> str:
+    if not size.any():
+        return "no images"
     if (size.sum(0) > 0).sum() < 2:
         return "one attribute value only"
     return "no label has images of every attribute value"

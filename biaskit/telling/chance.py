@@ -11,7 +11,7 @@ __all__ = ["chance"]
 
 
 #: What to do about it where a model was opened with assumptions.
-_REMEDY = " Before all else, check what is assumed of the model and its labels."
+_REMEDY = " Before all else, check what is assumed of the model and its labels (--labels)."
 
 
 def chance(result: Result, numbers: Numbers = ASCII, *, of: str = "test image", remedy: str = _REMEDY) -> str | None:

@@ -63,8 +63,9 @@ def _tied(result: Row, numbers: Numbers) -> str:
     value, low, high = numbers.of(first["v"], "", low=first["low"], high=first["high"])
     others = listed(_name(result, row) for row in rest) if rest else ""
     more = f"; so {'do' if len(rest) > 1 else 'does'} {others}"
+    measure = "Cramer's V" if numbers == ASCII else "Cram\u00e9r's V"
     return (
-        f"In {split}, the {_name(result, first)} goes with the {label}: Cramer's V {value} ({low} to {high}), "
+        f"In {split}, the {_name(result, first)} goes with the {label}: {measure} {value} ({low} to {high}), "
         f"n {numbers.count(first['n'])}{more if rest else ''}."
     )
 

@@ -109,13 +109,13 @@ def _association(result: Row) -> Table:
     heads = [
         Head("Attribute", False, "attribute"),
         Head("Split", False),
-        Head("Cramer's V", term="v"),
+        Head("Cram\u00e9r's V", term="v"),
         Head("Uncorrected", term="uncorrected"),
         Head("p", term="p"),
         Head("p, Holm", term="p"),
         Head("n", term="n"),
     ]
-    caption = "How strongly each attribute goes with the label, with its 95 % interval"
+    caption = "How strongly each attribute goes with the label, bias-corrected, with its 95 % interval"
     return Table("association", as_table(len(result["association"]), "association"), caption, heads, rows, note)
 
 
@@ -174,11 +174,11 @@ def _groups(result: Row) -> Table:
     for row in kept:
         line = [Cell(str(row[name]) or "(empty name)") for name in by]
         line += [Cell(TYPOGRAPHIC.count(row[split])) for split in splits]
-        rows.append(
-            [*line, Cell("never in train" if row["never_in_train"] else "", "" if row["never_in_train"] else " ")]
-        )
+        rows.append([*line, Cell("never" if row["never_in_train"] else "")])
     heads = [*(Head(name.capitalize() if name == "label" else name, False) for name in by)]
-    heads += [*(Head(split) for split in splits), Head("", False)]
+    heads += [*(Head(split) for split in splits), Head("Seen in train", False)]
+    if not any(row["never_in_train"] for row in kept):
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
     caption = "Images per group and split; those that train has never seen first"
     return Table("groups", as_table(len(result["groups"]), "group"), caption, heads, rows, note)
 
@@ -242,15 +242,15 @@ def _glossary(result: Row) -> list[tuple[str, str, str]]:
             "How often chance alone would show as much or more. p, Holm: the same after correction for all attributes"
             " of a split.",
         ),
-        "uncorrected": ("uncorrected", "Cramer's V as it is often given; above 0 by chance alone."),
+        "uncorrected": ("uncorrected", "Cram\u00e9r's V as it is often given; above 0 by chance alone."),
         "unseen": (
             "never fitted",
             "Images with attribute values that train does not have; they get the commonest label.",
         ),
         "v": (
-            "Cramer's V",
+            "Cram\u00e9r's V",
             "How strongly two columns go together: 0 where one tells nothing of the other, 1 where it gives it away."
-            " Corrected for what chance alone would show.",
+            " Bias-corrected: less what chance alone would show.",
         ),
     }
     return [(id, *words) for id, words in found.items()]

@@ -7,7 +7,7 @@ from typing import Any
 
 from biaskit.telling import notes
 from biaskit.telling.numbers import TYPOGRAPHIC
-from biaskit.telling.words import stored
+from biaskit.telling.words import brackets, stored
 
 __all__ = ["data_facts", "facts"]
 
@@ -32,13 +32,7 @@ def data_facts(data: Row) -> list[tuple[str, str]]:
     facts.append(("Labels", values(data["label"])))
     facts += [(f"Attribute {name}", values(names)) for name, names in data["attributes"].items()]
     for row in data["association"]:
-        v = f"{TYPOGRAPHIC.fixed(row['v'], 3)} ({TYPOGRAPHIC.p(row['p'])})" if row["v"] is not None else "undefined"
-        facts.append(
-            (
-                f"Cramér's V, {row['split']}",
-                f"{row['attribute']} with the label: {v}, n {TYPOGRAPHIC.count(row['n'])}",
-            )
-        )
+        facts.append((f"Cramér's V, {row['split']}", _tied(row)))
     facts.append(
         (
             "Twins, masks",
@@ -48,6 +42,20 @@ def data_facts(data: Row) -> list[tuple[str, str]]:
     facts.append(("Changes", "; ".join(data.get("changes", []))))
     facts.append(("Fingerprint", data["fingerprint"]))
     return [(name, text) for name, text in facts if text]
+
+
+def _tied(row: Row) -> str:
+    """Say how strongly an attribute goes with the label; of results before the correction, that it is not there."""
+    size = f"n {TYPOGRAPHIC.count(row['n'])}"
+    if row["v"] is None:
+        return f"{row['attribute']} with the label: undefined{_why(row)}, {size}"
+    value, low, high = TYPOGRAPHIC.of(row["v"], "", low=row.get("low"), high=row.get("high"))
+    how = "bias-corrected" if "uncorrected" in row else "uncorrected"
+    return f"{row['attribute']} with the label, {how}: {value}{brackets(low, high)}, {TYPOGRAPHIC.p(row['p'])}, {size}"
+
+
+def _why(row: Row) -> str:
+    return f" ({row['reason']})" if row.get("reason") else ""
 
 
 def facts(result: Row) -> list[tuple[str, str]]:

@@ -102,8 +102,8 @@ def _shared(result: Row) -> dict[str, tuple[str, str]]:
     if result["data"]["association"]:
         found["v"] = (
             "Cram\u00e9r's V",
-            "How strongly an attribute goes with the label, from 0 (not at all) to 1 (one gives the other away). p: how"
-            " often independent draws would show as much.",
+            "How strongly an attribute goes with the label, from 0 (not at all) to 1 (one gives the other away)."
+            " Bias-corrected: less what chance alone would show. p: how often independent draws would show as much.",
         )
     if result.get("gaps"):
         found["gap_of"] = (
@@ -143,7 +143,7 @@ def _arms(result: Row) -> dict[str, tuple[str, str]]:
         "arm": ("arm", "A recipe in a comparison. All arms share data, seeds and the rule that picks the checkpoint."),
         "control": (
             "control arm",
-            "An arm with the perturbations of a method, but without its constraint. What the control gains, the method"
+            "An arm that does all that another does but the one thing that is tested. What the control gains, the other"
             " may not claim.",
         ),
         "detectable": (

@@ -14,6 +14,13 @@ __all__ = ["escaped", "laid_out", "study_markdown"]
 
 Row = Mapping[str, Any]
 
+_MARKUP = re.compile(
+    r"(?P<ends>\[-?[\d.,]+, -?[\d.,]+\](?![(\[:]))"
+    r"|[\\`*\[\]|#~]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
+)
+"""The ends of an interval, an underscore within a word, and a sign that opens no tag or entity are no markup: such text
+pastes as it reads."""
+
 
 def study_markdown(result: Row) -> str:
     r"""Write a study as Markdown: what was run, the claims, then every item with published beside measured.
@@ -32,6 +39,8 @@ def study_markdown(result: Row) -> str:
     --------
     >>> escaped("a|b <b> [x](y) `c`")
     'a\\|b &lt;b> \\[x\\](y) \\`c\\`'
+    >>> escaped("resnet_small 4.1 % [2.0, 6.3], p < 0.001, _so_ R&D &lt;")
+    'resnet_small 4.1 % [2.0, 6.3], p < 0.001, \\_so\\_ R&D \\&lt;'
     """
     result = visible(result)
     parts = [f"# {escaped(study.titled(result))}", escaped(study.summary(result))]
@@ -53,8 +62,12 @@ def study_markdown(result: Row) -> str:
 
 def escaped(text: str) -> str:
     """Escape what Markdown would read as markup."""
-    text = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", " ".join(text.split()))
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+    def one(found: re.Match[str]) -> str:
+        # A reader that knows no backslash would still take "<script" for a tag.
+        return found[0] if found["ends"] else "&lt;" if found[0] == "<" else f"\\{found[0]}"
+
+    return _MARKUP.sub(one, " ".join(text.split()))
 
 
 def _claims(result: Row) -> str:

@@ -159,7 +159,7 @@ def notes(result: Result, numbers: Numbers = ASCII) -> list[str]:
 
 
 def _controls(result: Result) -> list[tuple[str, str]]:
-    """Credit what the control arm gains to the perturbations, and miss a control that is not there."""
+    """Leave an arm only what it gains beyond its control, and miss a control that is not there."""
     names = {a["name"] for a in result["arms"]}
     treated: dict[str, list[str]] = {}
     for arm in result["arms"]:
@@ -168,14 +168,15 @@ def _controls(result: Result) -> list[tuple[str, str]]:
     entries = []
     for control, arms in treated.items():
         if control not in names:
-            text = f"{control}, the control arm of {listed(arms)}, is missing: what the constraint adds cannot be told"
-            entries.append(("note", f"{text} from what the perturbations add"))
+            add = f"what {listed(arms)} {'adds of its' if len(arms) == 1 else 'add of their'} own cannot be told"
+            entries.append(("note", f"{control}, the control arm of {listed(arms)}, is missing: {add}"))
             continue
         rows = compared(result, result["reliance"]["metric"])
         gains = any(r["arm"] == control and r["against"] not in arms and kind(r) == BETTER for r in rows)
         if gains:
-            text = f"{control} is the control arm of {listed(arms)}: what it gains comes from the perturbations"
-            entries.append(("note", f"{text}, not from the constraint"))
+            gain, their = ("gains", "its") if len(arms) == 1 else ("gain", "their")
+            text = f"only what {listed(arms)} {gain} beyond {control}, {their} control arm, is {their} own"
+            entries.append(("note", text))
         else:
             entries.append(("ok", f"the control arm of {listed(arms)} is present: {control}"))
     return entries

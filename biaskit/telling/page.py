@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -68,6 +69,7 @@ def page(result: Row) -> dict[str, Any]:
             if a["card"].get("stage") or not audit
         ],
         "sprite": _sprite(result),
+        "sprite_caption": _sprite_caption(result["data"]),
         "images": result.get("images", True),
         "methods": [(heading, _bound(text)) for heading, text in methods.paragraphs(result, TYPOGRAPHIC)],
         "references": methods.references(result),
@@ -98,6 +100,22 @@ def _sprite(result: Row) -> Picture | None:
     sprite = result["sprite"]
     found = picture(sprite["image"], "groups", sprite["alt"]) if sprite else None
     return found if found and found.image else None
+
+
+def _sprite_caption(data: Row) -> str:
+    """Name the columns and rows of that picture."""
+
+    def some(names: Sequence[str]) -> str:
+        return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+    columns = f"Columns, from the left: {some(data['label'])}"
+    by = data["group_by"]
+    if not by:
+        return f"The first test images of each label. {columns}."
+    values = [" ".join(one) for one in itertools.product(*(data["attributes"][name] for name in by))]
+    rows = f"rows, from the top: {some(values)} ({' and '.join(by)})"
+    gray = any(row["split"] == "test" and not row["n"] for row in data["contingency"])
+    return f"One test image of each group. {columns}; {rows}.{' Gray: no test image.' if gray else ''}"
 
 
 def _pictures(page: Row) -> list[Picture]:

@@ -121,8 +121,8 @@ def groups_caption(result: Row) -> str:
     audit = result["kind"] == "audit"
     text = f"Accuracy per group{', lowest first' if audit else ''}. Line: 95 % interval."
     text += f" Dashed: the accuracy of {'all test images' if audit else 'the arm'}. n: test images."
-    if audit:
-        text += " Each line speaks of its own group; the interval of the worst group speaks of whichever is lowest."
+    text += " Each line speaks of its own group; the interval of the worst group is another: it covers whichever is"
+    text += " lowest, over all groups at once."
     places, labels = len(_places(result)), len({r["label"] for r in result["groups"]})
     lanes = labels if places == 2 else labels * places
     if lanes > MOST_ROWS:

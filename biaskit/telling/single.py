@@ -35,7 +35,7 @@ def alone(result: Result, arm: str, numbers: Numbers) -> list[str]:
     row, accuracy = headline(result, metric, arm), headline(result, ACCURACY, arm)
     words = result["reliance"]["attribute_words"]
     if row is None:
-        first = f"The {title(result, metric)} of {arm} could not be computed."
+        first = f"The {title(result, metric)} of {arm} could not be computed{_why(result, metric, arm)}."
     elif metric == "flip_rate":
         first = _flips(row, words, arm, numbers)
     else:
@@ -93,15 +93,23 @@ def _flips(row: Row, words: str, name: str, numbers: Numbers) -> str:
     return f"Swapping the {words} changes {value} % of the answers of {name}{brackets(low, high)}."
 
 
+def _why(result: Result, metric: str, name: str) -> str:
+    """Give the reason why an arm has no value of a measure, as the end of a sentence."""
+    if not result["reliance"]["attribute"]:
+        return ": the data name no attribute"
+    reasons = [r.get("reason") for r in result["headline"] if r["metric"] == metric and r["arm"] == name]
+    made_by = "counterfactual_flips" if metric == "flip_rate" else ""
+    reasons += [r["reason"] for r in result["failed"] if r["analyzer"] == made_by and r["arm"] == name]
+    return next((f": {text}" for text in reasons if text), "")
+
+
 def _gap_sentence(result: Result, name: str, numbers: Numbers) -> str:
     """Read the gap of the deciding attribute; of more than two values it speaks of the two it subtracts."""
     words = result["reliance"]["attribute_words"]
     whose = f"the accuracy of {name}"
     row = picked(result) or headline(result, "gap", name)
     if row is None:
-        reasons = [r.get("reason") for r in result["headline"] if r["metric"] == "gap" and r["arm"] == name]
-        why = f": {reasons[0]}" if reasons and reasons[0] else ""
-        return f"Whether {whose} differs by {words} cannot be told{why}."
+        return f"Whether {whose} differs by {words} cannot be told{_why(result, 'gap', name)}."
     if row.get("p") is None:
         return f"By {words}, {sides(row, words)} is {told(row, 'points', numbers)}; chance was not estimated."
     two = len(result["data"]["attributes"].get(result["reliance"]["attribute"], [])) <= 2

@@ -20,7 +20,7 @@ def read_result(folder: str | Path) -> dict[str, Any]:
     Parameters
     ----------
     folder : str or Path
-        What ``compare`` or an audit wrote.
+        What ``audit``, ``compare``, ``sweep`` or ``score`` wrote.
 
     Returns
     -------
@@ -32,19 +32,23 @@ def read_result(folder: str | Path) -> dict[str, Any]:
         There is no readable ``result.json``, or a newer version wrote it.
     """
     source = Path(folder) / "result.json"
+    named = "name the folder that audit, compare, sweep or score wrote (--out)"
     try:
         result = json.loads(source.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{folder} has no result.json; name the folder that compare wrote (--out)") from None
+    except (FileNotFoundError, NotADirectoryError):
+        if Path(folder).is_file():
+            raise DataError(f"{folder} is a file; name its folder: {Path(folder).parent}") from None
+        lacks = f"{folder} has no result.json" if Path(folder).is_dir() else f"no folder {folder}"
+        raise DataError(f"{lacks}; {named}") from None
     except (ValueError, OSError) as error:
-        raise DataError(f"{source} cannot be read ({error}); run the comparison again") from None
+        raise DataError(f"{source} cannot be read ({error}); make the folder again") from None
     version = result.get("schema_version") if isinstance(result, dict) else None
     if not isinstance(version, int):
         raise DataError(f"{source} has no schema_version; it is no result of biaskit")
     if version > SCHEMA:
         raise DataError(
             f"{source} has schema_version {version}, this biaskit reads up to {SCHEMA}; update biaskit, "
-            "or run the comparison again with this version"
+            "or make the folder again with this version"
         )
     found: dict[str, Any] = result
     return found

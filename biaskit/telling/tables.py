@@ -153,9 +153,7 @@ def differences(result: Row, *, counts: bool = False) -> Table:
         cells.append(number(metric, row, key="estimate"))
         joint = {"estimate": 0.0, "low": row["low_together"], "high": row["high_together"]}
         _, low, high = shown(TYPOGRAPHIC, metric, joint, key="estimate")
-        cells.append(
-            Cell(f"{low} to {high}") if low and high else Cell("", "no verdict asked" if not row["verdict"] else "none")
-        )
+        cells.append(Cell(f"{low} to {high}") if low and high else Cell("", "none" if row["verdict"] else ""))
         cells.append(p_value(row["p"]))
         cells.append(p_value(row["p_holm"]))
         least = row["detectable"]
@@ -181,7 +179,7 @@ def differences(result: Row, *, counts: bool = False) -> Table:
     heads += [Head("n", term="n"), Head("Seeds", term="seed")] if counts else []
     caption = (
         "Differences between arms with their own 95 % interval; together: the interval that holds for all"
-        " verdicts at once"
+        " verdicts at once, empty where no verdict was asked"
     )
     return Table("differences", as_table(len(result["differences"]), "difference"), caption, heads, rows, note)
 

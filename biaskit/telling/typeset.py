@@ -170,5 +170,5 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def tex(text: str) -> str:
-    """Escape what LaTeX would read as a command."""
-    return "".join(_SPECIAL.get(one, one) for one in " ".join(text.split()))
+    """Escape what LaTeX would read as a command; between words a hyphen is a dash."""
+    return "".join(_SPECIAL.get(one, one) for one in " ".join(text.split())).replace(" - ", " -- ")

@@ -60,8 +60,9 @@ def synsets_of(classes: Sequence[str], source: str = "", mapping: Mapping[str, s
     labels = [str(one) for one in classes]
     for label in given:
         if label not in labels:
-            close = nearest(label, labels) or labels[:6]
-            raise SpecError(f"the mapping names {label!r}, which is no class; nearest: {', '.join(close)}")
+            close = nearest(label, labels)
+            hint = f"nearest: {', '.join(close)}" if close else f"the first classes are {', '.join(labels[:6])}"
+            raise SpecError(f"the mapping names {label!r}, which is no class; {hint}")
     listed = {**_listed(source, labels), **given}
     found = {label: find(listed[label]) if label in listed else _only(label) for label in labels}
     unsettled = [label for label in found if found[label] is None]
