@@ -1,6 +1,7 @@
 """Semantic maps and regions of models whose answer to a parameter is known."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from biaskit._audit import _over_seeds
 from biaskit._differences import differences
 from biaskit.analyzers import semantic_map, semantic_regions
 from biaskit.analyzers._semantic_map import MEAN_OF_ARMS, maps_of_arms
+from biaskit.analyzers._semantic_pictures import small_heat_picture
 from biaskit.data import Dataset
 from biaskit.errors import DataError, SpecError, UnknownName, UnsupportedModel
 from biaskit.evidence import ArmEvidence, Ground
@@ -229,6 +231,19 @@ def test_maps_of_arms_begin_with_their_mean():
     assert mine[MEAN_OF_ARMS] == f"mean {((means[0] + means[1]) / 2 + means[2]) / 2:.2f}, n 4"
 
 
+def test_regions_that_still_move_are_told():
+    def said(steps):
+        found = semantic_regions(
+            Subject(Logistic(), gray()), parameters=["brightness"], methods=["level"], levels=[0.5], steps=steps,
+            rate=0.05, pictures=0,
+        )  # fmt: skip
+        return [one for one in found.notes if "still moved" in one]
+
+    (note,) = said(3)
+    assert re.match(r"level, level 0.5: (\d+) of \1 regions still moved", note)
+    assert said(600) == []
+
+
 def test_a_model_without_gradients_loses_the_methods_that_need_them():
     subject = Subject(testing.constant(0), gray())
     found = semantic_regions(subject, parameters=["hue"], methods=["level", "oir_w"], levels=[0.5], pictures=0)
@@ -236,3 +251,10 @@ def test_a_model_without_gradients_loses_the_methods_that_need_them():
     assert any(one.startswith("oir_w left out: ") for one in found.notes)
     with pytest.raises(UnsupportedModel):
         semantic_regions(subject, parameters=["hue"], methods=["oir_w"], pictures=0)
+
+
+def test_a_small_map_has_its_first_row_below_and_dark_where_nothing_is_sure():
+    pixels = small_heat_picture(np.asarray([[0.0, 0.5], [0.5, 1.0]]), ("azimuth", (0, 360)), ("elevation", (-10, 90)))
+    below_left, above_right = pixels[4 + 195, 58 + 5], pixels[4 + 5, 58 + 195]
+    assert below_left.tolist() == [16, 22, 58]
+    assert above_right.tolist() == [222, 232, 190]

@@ -11,7 +11,7 @@ from pydantic import Field
 from scipy.stats import t as student
 
 from biaskit.analyzers._groups import ALL, group_columns, grouped
-from biaskit.analyzers._semantic_pictures import curve_picture, heat_picture
+from biaskit.analyzers._semantic_pictures import curve_picture, heat_picture, small_heat_picture
 from biaskit.analyzers._semantic_space import Confident, space_of
 from biaskit.attacks._options import checks_options
 from biaskit.errors import DataError, SpecError, UnsupportedModel
@@ -303,7 +303,12 @@ def maps_of_arms(results: Mapping[str, Result]) -> list[tuple[str, Picture]]:
     found = []
     for label in [ALL, *sorted(worst)]:
         for arm, mean in {MEAN_OF_ARMS: means[label], **maps[label]}.items():
-            pixels = _drawn(mean, sides, units, points)
             caption = f"mean {mean.mean():.2f}, n {n[label]}"
+            if len(sides) == 2:
+                pixels = small_heat_picture(mean.reshape(points, points).T, *sides)
+                read = f"across {sides[0][0]}, up {sides[1][0]}; confidence from 0, dark, to 1, light"
+                caption += f"; {read}" if arm == MEAN_OF_ARMS else ""
+            else:
+                pixels = _drawn(mean, sides, units, points)
             found.append((arm, Picture("semantic map", _named(label), pixels, caption=caption)))
     return found

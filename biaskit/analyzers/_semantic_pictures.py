@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["curve_picture", "heat_picture", "matrix_picture"]
+__all__ = ["curve_picture", "heat_picture", "matrix_picture", "small_heat_picture"]
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -55,6 +55,19 @@ def heat_picture(
         draw.rectangle(_corners(box), outline=(179, 84, 10), width=1)
     _axis_across(draw, across, units[across[0]])
     _axis_up(canvas, up)
+    return np.asarray(canvas)
+
+
+def small_heat_picture(values: Floats, across: Side, up: Side) -> Pixels:
+    """The same for many side by side, which a page shows small: the ends of the axes in large figures and no words."""
+    font, left, bottom = ImageFont.load_default(22), 58, 30
+    canvas = Image.new("RGB", (left + _PLOT + 4, 4 + _PLOT + bottom), "white")
+    canvas.paste(Image.fromarray(_colors(values[::-1])).resize((_PLOT, _PLOT), Image.Resampling.NEAREST), (left, 4))
+    draw = ImageDraw.Draw(canvas)
+    for at, value, anchor in ((left, across[1][0], "lt"), (left + _PLOT, across[1][1], "rt")):
+        draw.text((at, _PLOT + 8), f"{value:g}", fill=_INK, font=font, anchor=anchor)
+    for height, value, anchor in ((4 + _PLOT, up[1][0], "rb"), (4, up[1][1], "rt")):
+        draw.text((left - 6, height), f"{value:g}", fill=_INK, font=font, anchor=anchor)
     return np.asarray(canvas)
 
 

@@ -43,6 +43,8 @@ MEASURES = (
     Column("holes", "share of the points inside regions with less confidence than the level", "share", "lower"),
     Column("satisfied", "share of the regions with enough mean confidence and little variance", "share", "higher"),
 )
+#: With a larger share of regions that still move SRVR depends on the steps, and says so.
+MOVING = 0.1
 #: The methods that read the slope of the confidence.
 SLOPED: tuple[Method, ...] = ("oir_w", "trap")
 #: The released code's setting; its rate and its first box are in degrees.
@@ -197,7 +199,11 @@ def semantic_regions(
         options,
         pd.concat(means, ignore_index=True),
         tuple(_pictures(subject, confident, space, rows, starts, shown, pictures, batch)),
-        (*_notes(space, given, len(rows), starts), *(f"{name} left out: {why}" for name, why in lacking.items())),
+        (
+            *_notes(space, given, len(rows), starts),
+            *_unfinished(details),
+            *(f"{name} left out: {why}" for name, why in lacking.items()),
+        ),
         details=pd.concat(details, ignore_index=True)[
             ["method", "level", *details[0].columns.drop(["method", "level"])]
         ],
@@ -271,6 +277,21 @@ def _notes(space: Space, given: dict[str, Any], images: int, starts: int) -> lis
     units = "in these units, unbounded by the domain, as published" if "lengths" in given else "in shares of the ranges"
     said = f"{images:,} images x {starts} starts; {axes}; at most {given['steps']} steps of {given['rate']:g} {units}"
     return [said] + ([space.note] if space.note else [])
+
+
+def _unfinished(details: list[pd.DataFrame]) -> list[str]:
+    """Say of which method so many regions still moved that its SRVR is that of the steps it was given."""
+    found = []
+    for one in details:
+        searched = one["status"].isin(SEARCHED)
+        moving = int((one["status"] == "unfinished").sum())
+        if moving > MOVING * int(searched.sum()):
+            where = f"{one['method'].iloc[0]}, level {one['level'].iloc[0]:g}"
+            found.append(
+                f"{where}: {moving:,} of {int(searched.sum()):,} regions still moved when the steps were over, so "
+                "their volumes are those of so many steps; take more steps or a higher rate"
+            )
+    return found
 
 
 @torch.inference_mode()
