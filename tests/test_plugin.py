@@ -119,7 +119,7 @@ def test_its_own_tests_pass(installed):
 
 
 def test_without_the_package_its_names_are_unknown():
-    with pytest.raises(bk.UnknownName, match="no builder 'frame'; nearest: "):
+    with pytest.raises(bk.UnknownName, match="no builder 'frame'; there are "):
         bk.build(str(PLUGIN / "cards" / "framed-digits.toml"))
 
 
