@@ -28,7 +28,7 @@ from biaskit.measures import (
     group_rows,
     headline,
     metrics_of,
-    semantic_per_image,
+    per_image,
 )
 from biaskit.recipes import Arm, fingerprint
 from biaskit.results import Result
@@ -274,7 +274,7 @@ def _run(run: Run, arm: ArmEvidence, ground: Ground) -> dict[str, Any]:
     flips = arm.flips()
     enough = ground.group_size >= ENOUGH
     rates = ground.group_counts(correct[None])[0, enough] / ground.group_size[enough]
-    nds = arm.per_image("continuity", "nds", perturbation="all", level=1)
+    nds = per_image(arm, "nds")
     gap = ground.gap
     return {
         "arm": run.arm,
@@ -284,7 +284,7 @@ def _run(run: Run, arm: ArmEvidence, ground: Ground) -> dict[str, Any]:
         "gap": correct @ gap.coefficients if gap is not None and np.any(gap.coefficients) else None,
         "worst_group_accuracy": rates.min() if enough.any() else None,
         "nds": nds.iloc[0].mean() if nds is not None else None,
-        **{name: one.iloc[0].mean() for name in SEMANTIC if (one := semantic_per_image(arm, name)) is not None},
+        **{name: one.iloc[0].mean() for name in SEMANTIC if (one := per_image(arm, name)) is not None},
         "loss": float(run.history["loss"].iloc[-1]),
         "seconds": run.seconds,
         "fingerprint": run.fingerprint,

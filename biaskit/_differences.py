@@ -10,7 +10,7 @@ import numpy as np
 
 from biaskit import stats
 from biaskit.evidence import ArmEvidence, Ground
-from biaskit.measures import SEMANTIC, metrics_of, semantic_per_image
+from biaskit.measures import SEMANTIC, metrics_of, per_image
 
 __all__ = ["differences", "linear_difference"]
 
@@ -91,18 +91,14 @@ def _difference(
             *tables, ground.groups, ground.splits, a.seeds, b.seeds, predictions=answers
         )
         return found, {}
-    if name in SEMANTIC:
-        wide = [semantic_per_image(one, name) for one in (a, b)]
-    else:
-        wide = [one.per_image("continuity", name, perturbation="all", level=1) for one in (a, b)]
+    wide = [per_image(one, name) for one in (a, b)]
     if wide[0] is None or wide[1] is None:
         return None
     rows = wide[0].columns.intersection(wide[1].columns)
     values = [one[rows].to_numpy(float) for one in wide if one is not None]
-    if name in SEMANTIC:
-        return stats.difference(values[0], values[1], None, None, a.seeds, b.seeds, floor=False), {}
-    if name == "nds":
-        return stats.difference(values[0], values[1], None, None, a.seeds, b.seeds, floor=False), {"unbounded": True}
+    if name != "ds":
+        extra = {"unbounded": True} if name == "nds" else {}
+        return stats.difference(values[0], values[1], None, None, a.seeds, b.seeds, floor=False), extra
     ratio = stats.log_ratio(values[0], values[1], None, a.seeds, b.seeds)
     return ratio.difference, {"estimate": ratio.ratio, "low": ratio.low, "high": ratio.high, "ratio": True}
 

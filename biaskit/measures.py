@@ -24,7 +24,7 @@ __all__ = [
     "headline",
     "metrics_of",
     "permuted_gap",
-    "semantic_per_image",
+    "per_image",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -154,7 +154,7 @@ def metrics_of(ground: Ground, arms: Sequence[ArmEvidence] = ()) -> list[Metric]
     if gap is not None:
         meaning = f"accuracy on {gap.plus} minus accuracy on {gap.minus}, standardized over labels; 0 is best"
         found.append(Metric("gap", f"gap, {gap.plus} - {gap.minus}", "points", "zero", meaning, decides == "gap"))
-    asked = [one for one in _ASKED if any(semantic_per_image(arm, one.name) is not None for arm in arms)]
+    asked = [one for one in _ASKED if any(per_image(arm, one.name) is not None for arm in arms)]
     return [*found, *asked, *_MORE]
 
 
@@ -170,13 +170,8 @@ def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
     if weights is not None:
         rows.append(_row("adjusted_average_accuracy", stats.arm_rate(correct, weights / weights.sum(), ground.groups)))
     rows.append(_spread_row(correct, ground))
-    for column in ("nds", "ds"):
-        values = arm.per_image("continuity", column, perturbation="all", level=1)
-        if values is not None:
-            c = np.full(values.shape[1], 1 / values.shape[1])
-            rows.append(_row(column, stats.arm_contrast(values.to_numpy(float), c, floor=False)))
-    for name in SEMANTIC:
-        values = semantic_per_image(arm, name)
+    for name in ("nds", "ds", *SEMANTIC):
+        values = per_image(arm, name)
         if values is not None:
             c = np.full(values.shape[1], 1 / values.shape[1])
             rows.append(_row(name, stats.arm_contrast(values.to_numpy(float), c, floor=False)))
@@ -190,8 +185,13 @@ def headline(arm: ArmEvidence, ground: Ground) -> list[dict[str, Any]]:
     return [{"arm": arm.name, "seeds": len(arm.seeds), **_possible(row)} for row in rows]
 
 
-def semantic_per_image(arm: ArmEvidence, metric: str) -> pd.DataFrame | None:
-    """A metric of :data:`SEMANTIC`, seeds x rows, in the first condition that was asked for; None where not run."""
+def per_image(arm: ArmEvidence, metric: str) -> pd.DataFrame | None:
+    """nDS or DS at level 1, or a metric of :data:`SEMANTIC` in the first condition that was asked for: seeds x rows.
+
+    None where its analyzer was not run.
+    """
+    if metric not in SEMANTIC:
+        return arm.per_image("continuity", metric, perturbation="all", level=1)
     analyzer, column, keys = SEMANTIC[metric]
     found = arm.results.get(analyzer)
     if found is None or found.samples is None or not len(found.samples):
